@@ -1,0 +1,4 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+// In reading order: each module uses only those above it (tests/it/tidy.rs holds the table).
+pub mod text;
