@@ -2,3 +2,4 @@
 
 // In reading order: each module uses only those above it (tests/it/tidy.rs holds the table).
 pub mod text;
+pub mod value;
