@@ -3,3 +3,4 @@
 // In reading order: each module uses only those above it (tests/it/tidy.rs holds the table).
 pub mod text;
 pub mod value;
+pub mod yaml;
