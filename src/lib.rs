@@ -4,3 +4,4 @@
 pub mod text;
 pub mod value;
 pub mod yaml;
+pub mod template;

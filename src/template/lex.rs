@@ -1,0 +1,535 @@
+//! Cuts a template's text into tokens: plain text, and the words inside `{{` and `}}`.
+//!
+//! Trimming (`{{-`, `-}}`) and comments end here; the parser never sees them.
+
+use std::borrow::Cow;
+
+use crate::value::{strconv, unicode};
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The text is a message.
+    Error,
+    Bool,
+    /// A printable ASCII character with no meaning of its own, such as a comma.
+    Char,
+    CharConstant,
+    Complex,
+    Assign,
+    Declare,
+    Eof,
+    Field,
+    Identifier,
+    LeftDelim,
+    LeftParen,
+    Number,
+    Pipe,
+    RawString,
+    RightDelim,
+    RightParen,
+    Space,
+    String,
+    Text,
+    Variable,
+    Dot,
+    Block,
+    Break,
+    Continue,
+    Define,
+    Else,
+    End,
+    If,
+    Nil,
+    Range,
+    Template,
+    With,
+}
+
+/// A token with its place.
+#[derive(Clone, Debug)]
+pub(super) struct Token<'t> {
+    pub(super) kind: Kind,
+    /// Byte offset in the text.
+    pub(super) pos: usize,
+    pub(super) text: Cow<'t, [u8]>,
+    /// Line on which it starts, from 1; 0 before the first token.
+    pub(super) line: usize,
+}
+
+const LEFT_DELIM: &[u8] = b"{{";
+const RIGHT_DELIM: &[u8] = b"}}";
+const LEFT_COMMENT: &[u8] = b"/*";
+const RIGHT_COMMENT: &[u8] = b"*/";
+/// The `-` and the space beside it.
+const TRIM_MARKER_LENGTH: usize = 2;
+
+impl Kind {
+    fn is_keyword(self) -> bool {
+        matches!(
+            self,
+            Kind::Dot
+                | Kind::Block
+                | Kind::Break
+                | Kind::Continue
+                | Kind::Define
+                | Kind::Else
+                | Kind::End
+                | Kind::If
+                | Kind::Nil
+                | Kind::Range
+                | Kind::Template
+                | Kind::With
+        )
+    }
+
+    fn of_word(word: &[u8]) -> Option<Kind> {
+        Some(match word {
+            b"block" => Kind::Block,
+            b"break" => Kind::Break,
+            b"continue" => Kind::Continue,
+            b"define" => Kind::Define,
+            b"else" => Kind::Else,
+            b"end" => Kind::End,
+            b"if" => Kind::If,
+            b"nil" => Kind::Nil,
+            b"range" => Kind::Range,
+            b"template" => Kind::Template,
+            b"with" => Kind::With,
+            b"true" | b"false" => Kind::Bool,
+            _ => return None,
+        })
+    }
+}
+
+impl Token<'_> {
+    /// The token as error texts name it.
+    pub(super) fn describe(&self) -> String {
+        let shorten = |text: &[u8]| {
+            let mut end = 0;
+            for _ in 0..10 {
+                end += unicode::decode(&text[end..]).1;
+            }
+            text[..end].to_vec()
+        };
+        let bytes = match self.kind {
+            Kind::Eof => b"EOF".to_vec(),
+            Kind::Error => self.text.to_vec(),
+            kind if kind.is_keyword() => [b"<", &*self.text, b">"].concat(),
+            _ if self.text.len() > 10 => [strconv::quote(&shorten(&self.text)), b"...".to_vec()].concat(),
+            _ => strconv::quote(&self.text),
+        };
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// Gives one token after the other.
+pub(super) struct Lexer<'t> {
+    input: &'t [u8],
+    pos: usize,
+    /// Where the token being read starts.
+    start: usize,
+    line: usize,
+    start_line: usize,
+    paren_depth: usize,
+    is_inside_action: bool,
+    /// Set after an error: nothing follows it.
+    is_over: bool,
+    /// `break` and `continue` are functions of these names, not keywords.
+    pub(super) break_is_function: bool,
+    pub(super) continue_is_function: bool,
+}
+
+impl<'t> Lexer<'t> {
+    pub(super) fn new(input: &'t [u8]) -> Self {
+        Lexer {
+            input,
+            pos: 0,
+            start: 0,
+            line: 1,
+            start_line: 1,
+            paren_depth: 0,
+            is_inside_action: false,
+            is_over: false,
+            break_is_function: false,
+            continue_is_function: false,
+        }
+    }
+
+    /// The next token; after an error or the end, the end again.
+    pub(super) fn next_token(&mut self) -> Token<'t> {
+        if self.is_over {
+            return Token { kind: Kind::Eof, pos: 0, text: Cow::Borrowed(b"EOF"), line: self.start_line };
+        }
+        if self.is_inside_action { self.inside_action() } else { self.text() }
+    }
+
+    fn rest(&self) -> &'t [u8] {
+        &self.input[self.pos..]
+    }
+
+    /// Takes the next character; `None` at the end.
+    fn next(&mut self) -> Option<char> {
+        let (c, width) = unicode::decode(self.rest());
+        self.pos += width;
+        self.line += usize::from(c == '\n');
+        (width > 0).then_some(c)
+    }
+
+    fn peek(&self) -> Option<char> {
+        let (c, width) = unicode::decode(self.rest());
+        (width > 0).then_some(c)
+    }
+
+    fn accept(&mut self, is_valid: impl Fn(char) -> bool) -> bool {
+        let is_accepted = self.peek().is_some_and(is_valid);
+        if is_accepted {
+            self.next();
+        }
+        is_accepted
+    }
+
+    fn accept_run(&mut self, is_valid: impl Fn(char) -> bool) {
+        while self.accept(&is_valid) {}
+    }
+
+    fn emit(&mut self, kind: Kind) -> Token<'t> {
+        let text = match kind {
+            Kind::Eof => b"EOF",
+            _ => &self.input[self.start..self.pos],
+        };
+        let token = Token { kind, pos: self.start, text: Cow::Borrowed(text), line: self.start_line };
+        self.start = self.pos;
+        self.start_line = self.line;
+        token
+    }
+
+    fn error(&mut self, message: String) -> Token<'t> {
+        self.is_over = true;
+        Token { kind: Kind::Error, pos: self.start, text: Cow::Owned(message.into_bytes()), line: self.start_line }
+    }
+
+    /// Moves on by bytes whose lines are not counted yet.
+    fn advance(&mut self, length: usize) {
+        self.line += count_lines(&self.rest()[..length]);
+        self.pos += length;
+    }
+
+    /// Drops what was read since the last token.
+    fn ignore(&mut self) {
+        self.start = self.pos;
+        self.start_line = self.line;
+    }
+
+    /// Outside of actions.
+    fn text(&mut self) -> Token<'t> {
+        loop {
+            let Some(length) = find(self.rest(), LEFT_DELIM) else {
+                self.advance(self.rest().len());
+                return self.emit(if self.pos > self.start { Kind::Text } else { Kind::Eof });
+            };
+            let text = &self.rest()[..length];
+            let trimmed = if has_left_trim_marker(&self.rest()[length + LEFT_DELIM.len()..]) {
+                text.trim_suffix_spaces()
+            } else {
+                text
+            };
+            if !trimmed.is_empty() {
+                self.advance(trimmed.len());
+                let token = self.emit(Kind::Text);
+                self.advance(length - trimmed.len());
+                self.ignore();
+                return token;
+            }
+            self.advance(length);
+            self.ignore();
+            match self.left_delim() {
+                Some(token) => return token,
+                None => continue,
+            }
+        }
+    }
+
+    /// At `{{`. Nothing is given back for a comment.
+    fn left_delim(&mut self) -> Option<Token<'t>> {
+        let after_delim = &self.rest()[LEFT_DELIM.len()..];
+        let marker = if has_left_trim_marker(after_delim) { TRIM_MARKER_LENGTH } else { 0 };
+        if after_delim[marker..].starts_with(LEFT_COMMENT) {
+            self.advance(LEFT_DELIM.len() + marker);
+            self.ignore();
+            return self.comment();
+        }
+        self.advance(LEFT_DELIM.len());
+        let token = self.emit(Kind::LeftDelim);
+        self.is_inside_action = true;
+        self.advance(marker);
+        self.ignore();
+        self.paren_depth = 0;
+        Some(token)
+    }
+
+    /// At `/*`.
+    fn comment(&mut self) -> Option<Token<'t>> {
+        let body = &self.rest()[LEFT_COMMENT.len()..];
+        let Some(length) = find(body, RIGHT_COMMENT) else {
+            return Some(self.error("unclosed comment".into()));
+        };
+        let after = LEFT_COMMENT.len() + length + RIGHT_COMMENT.len();
+        let Some(trims) = right_delim_at(&self.rest()[after..]) else {
+            return Some(self.error("comment ends before closing delimiter".into()));
+        };
+        self.advance(after);
+        self.skip_right_delim(trims);
+        None
+    }
+
+    fn skip_right_delim(&mut self, trims: bool) {
+        if trims {
+            self.advance(TRIM_MARKER_LENGTH);
+        }
+        self.advance(RIGHT_DELIM.len());
+        if trims {
+            self.advance(self.rest().len() - self.rest().trim_prefix_spaces().len());
+        }
+        self.ignore();
+    }
+
+    /// At `}}` or ` -}}`.
+    fn right_delim(&mut self, trims: bool) -> Token<'t> {
+        if trims {
+            self.advance(TRIM_MARKER_LENGTH);
+            self.ignore();
+        }
+        self.advance(RIGHT_DELIM.len());
+        let token = self.emit(Kind::RightDelim);
+        if trims {
+            self.advance(self.rest().len() - self.rest().trim_prefix_spaces().len());
+            self.ignore();
+        }
+        self.is_inside_action = false;
+        token
+    }
+
+    fn inside_action(&mut self) -> Token<'t> {
+        if let Some(trims) = right_delim_at(self.rest()) {
+            return match self.paren_depth {
+                0 => self.right_delim(trims),
+                _ => self.error("unclosed left paren".into()),
+            };
+        }
+        let Some(c) = self.next() else { return self.error("unclosed action".into()) };
+        match c {
+            ' ' | '\t' | '\r' | '\n' => self.space(c),
+            '=' => self.emit(Kind::Assign),
+            ':' => match self.next() {
+                Some('=') => self.emit(Kind::Declare),
+                _ => self.error("expected :=".into()),
+            },
+            '|' => self.emit(Kind::Pipe),
+            '"' => self.quote('"', Kind::String, "unterminated quoted string"),
+            '`' => self.raw_quote(),
+            '$' => self.field_or_variable(Kind::Variable),
+            '\'' => self.quote('\'', Kind::CharConstant, "unterminated character constant"),
+            '.' if !self.rest().first().is_none_or(u8::is_ascii_digit) => self.field_or_variable(Kind::Field),
+            '.' | '+' | '-' | '0'..='9' => self.number(),
+            _ if is_alphanumeric(c) => self.identifier(),
+            '(' => {
+                self.paren_depth += 1;
+                self.emit(Kind::LeftParen)
+            }
+            ')' if self.paren_depth == 0 => self.error("unexpected right paren".into()),
+            ')' => {
+                self.paren_depth -= 1;
+                self.emit(Kind::RightParen)
+            }
+            '!'..='~' => self.emit(Kind::Char),
+            _ => self.error(format!("unrecognized character in action: {}", describe_char(c))),
+        }
+    }
+
+    /// A run of spaces, the first of which is past. The last one may belong to ` -}}`.
+    fn space(&mut self, first: char) -> Token<'t> {
+        let (mut last, mut count) = (first, 1);
+        while let Some(c) = self.peek().filter(|c| is_space(*c)) {
+            self.next();
+            (last, count) = (c, count + 1);
+        }
+        let from_last = &self.input[self.pos - 1..];
+        if has_right_trim_marker(from_last) && from_last[TRIM_MARKER_LENGTH..].starts_with(RIGHT_DELIM) {
+            self.pos -= 1;
+            self.line -= usize::from(last == '\n');
+            if count == 1 {
+                return self.right_delim(true);
+            }
+        }
+        self.emit(Kind::Space)
+    }
+
+    /// A word, whose first character is past.
+    fn identifier(&mut self) -> Token<'t> {
+        self.accept_run(is_alphanumeric);
+        if !self.is_at_terminator() {
+            return self.bad_character();
+        }
+        let kind = match Kind::of_word(&self.input[self.start..self.pos]) {
+            Some(Kind::Break) if self.break_is_function => Kind::Identifier,
+            Some(Kind::Continue) if self.continue_is_function => Kind::Identifier,
+            Some(kind) => kind,
+            None => Kind::Identifier,
+        };
+        self.emit(kind)
+    }
+
+    /// `.name` or `$name`, whose first character is past.
+    fn field_or_variable(&mut self, kind: Kind) -> Token<'t> {
+        if self.is_at_terminator() {
+            return self.emit(if kind == Kind::Field { Kind::Dot } else { kind });
+        }
+        self.accept_run(is_alphanumeric);
+        if self.is_at_terminator() { self.emit(kind) } else { self.bad_character() }
+    }
+
+    fn bad_character(&mut self) -> Token<'t> {
+        let c = self.peek().unwrap_or(char::REPLACEMENT_CHARACTER);
+        self.error(format!("bad character {}", describe_char(c)))
+    }
+
+    /// Whether a name may end here.
+    fn is_at_terminator(&self) -> bool {
+        match self.peek() {
+            None | Some(' ' | '\t' | '\r' | '\n' | '.' | ',' | '|' | ':' | ')' | '(') => true,
+            Some(_) => self.rest().starts_with(RIGHT_DELIM),
+        }
+    }
+
+    /// A quoted string or character, whose first quote is past.
+    fn quote(&mut self, quote: char, kind: Kind, unterminated: &str) -> Token<'t> {
+        loop {
+            let c = match self.next() {
+                Some('\\') => self.next().map(|escaped| if escaped == '\n' { '\n' } else { '\\' }),
+                c => c,
+            };
+            match c {
+                None | Some('\n') => return self.error(unterminated.into()),
+                Some(c) if c == quote => return self.emit(kind),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn raw_quote(&mut self) -> Token<'t> {
+        match self.rest().iter().position(|b| *b == b'`') {
+            Some(length) => {
+                self.advance(length + 1);
+                self.emit(Kind::RawString)
+            }
+            None => self.error("unterminated raw quoted string".into()),
+        }
+    }
+
+    /// A number, whose first character is past. What is no number in the end is found by the parser.
+    fn number(&mut self) -> Token<'t> {
+        self.pos = self.start;
+        if !self.scan_number() {
+            return self.bad_number();
+        }
+        if matches!(self.peek(), Some('+' | '-')) {
+            if !self.scan_number() || self.input[self.pos - 1] != b'i' {
+                return self.bad_number();
+            }
+            return self.emit(Kind::Complex);
+        }
+        self.emit(Kind::Number)
+    }
+
+    fn bad_number(&mut self) -> Token<'t> {
+        let text = strconv::quote(&self.input[self.start..self.pos]);
+        self.error(format!("bad number syntax: {}", String::from_utf8_lossy(&text)))
+    }
+
+    fn scan_number(&mut self) -> bool {
+        self.accept(|c| matches!(c, '+' | '-'));
+        let mut base = 10;
+        if self.accept(|c| c == '0') {
+            if self.accept(|c| matches!(c, 'x' | 'X')) {
+                base = 16;
+            } else if self.accept(|c| matches!(c, 'o' | 'O')) {
+                base = 8;
+            } else if self.accept(|c| matches!(c, 'b' | 'B')) {
+                base = 2;
+            }
+        }
+        let is_digit = |c: char| c == '_' || c.is_digit(base);
+        self.accept_run(is_digit);
+        if self.accept(|c| c == '.') {
+            self.accept_run(is_digit);
+        }
+        let has_exponent = match base {
+            10 => self.accept(|c| matches!(c, 'e' | 'E')),
+            16 => self.accept(|c| matches!(c, 'p' | 'P')),
+            _ => false,
+        };
+        if has_exponent {
+            self.accept(|c| matches!(c, '+' | '-'));
+            self.accept_run(|c| c == '_' || c.is_ascii_digit());
+        }
+        self.accept(|c| c == 'i');
+        !self.accept(is_alphanumeric)
+    }
+}
+
+trait Spaces {
+    fn trim_prefix_spaces(&self) -> &[u8];
+    fn trim_suffix_spaces(&self) -> &[u8];
+}
+
+impl Spaces for [u8] {
+    fn trim_prefix_spaces(&self) -> &[u8] {
+        let start = self.iter().position(|b| !is_space((*b).into())).unwrap_or(self.len());
+        &self[start..]
+    }
+
+    fn trim_suffix_spaces(&self) -> &[u8] {
+        let end = self.iter().rposition(|b| !is_space((*b).into())).map_or(0, |last| last + 1);
+        &self[..end]
+    }
+}
+
+fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
+    text.windows(pattern.len()).position(|window| window == pattern)
+}
+
+fn count_lines(text: &[u8]) -> usize {
+    text.iter().filter(|b| **b == b'\n').count()
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
+fn is_alphanumeric(c: char) -> bool {
+    c == '_' || unicode::is_letter(c) || unicode::is_digit(c)
+}
+
+fn has_left_trim_marker(text: &[u8]) -> bool {
+    matches!(text, [b'-', space, ..] if is_space((*space).into()))
+}
+
+fn has_right_trim_marker(text: &[u8]) -> bool {
+    matches!(text, [space, b'-', ..] if is_space((*space).into()))
+}
+
+/// Whether the right delimiter stands here, and whether it trims what follows.
+fn right_delim_at(text: &[u8]) -> Option<bool> {
+    if has_right_trim_marker(text) && text[TRIM_MARKER_LENGTH..].starts_with(RIGHT_DELIM) {
+        Some(true)
+    } else {
+        text.starts_with(RIGHT_DELIM).then_some(false)
+    }
+}
+
+/// `U+002D '-'`, without the character where it does not print.
+fn describe_char(c: char) -> String {
+    let number = u32::from(c);
+    if unicode::is_print(number) { format!("U+{number:04X} '{c}'") } else { format!("U+{number:04X}") }
+}

@@ -1,0 +1,685 @@
+//! From tokens to trees. Functions are looked up here, once.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Error;
+use super::ast::{
+    Branch, Callee, Command, Declared, Ideal, List, Node, Number, Pipe, Pos, Source, Template, Term, VariableId,
+};
+use super::builtin::Builtin;
+use super::func::FuncTable;
+use super::lex::{Kind, Lexer, Token};
+use super::stack::Stack;
+use crate::value::{Str, strconv};
+
+/// Parentheses may be nested this deep, as in Go.
+const PAREN_DEPTH_MAX: usize = 10_000;
+
+/// The stack parsing may use: it runs on threads of any kind, and the tree it makes is walked by recursion too.
+const PARSE_STACK_BYTES: usize = 1 << 20;
+
+/// All templates of one text, in the order their definitions end; the text itself comes last.
+pub(super) fn parse(name: &[u8], text: &[u8], funcs: &FuncTable) -> Result<Vec<Arc<Template>>, Error> {
+    let source = Arc::new(Source { name: name.into(), text: text.into() });
+    let mut lexer = Lexer::new(&source.text);
+    lexer.break_is_function = funcs.0.contains_key("break");
+    lexer.continue_is_function = funcs.0.contains_key("continue");
+    let mut shared = Shared {
+        lexer,
+        source: &source,
+        funcs,
+        templates: Vec::new(),
+        variables: vec![b"$"],
+        stack: Stack::new(PARSE_STACK_BYTES),
+    };
+    Parser::new(&mut shared).text(name)?;
+    Ok(shared.templates)
+}
+
+/// What the parsers of one text share.
+struct Shared<'t> {
+    lexer: Lexer<'t>,
+    source: &'t Arc<Source>,
+    funcs: &'t FuncTable,
+    templates: Vec<Arc<Template>>,
+    /// The names of all variables; their numbers are their places.
+    variables: Vec<&'t [u8]>,
+    stack: Stack,
+}
+
+/// Parses one template; definitions inside it get a parser of their own.
+struct Parser<'p, 't> {
+    shared: &'p mut Shared<'t>,
+    /// Tokens read ahead, the newest first. The newest also tells the line of an error.
+    tokens: [Token<'t>; 3],
+    peek_count: usize,
+    /// Variables that may be used at this place.
+    visible: Vec<VariableId>,
+    /// The line on which the current action started; 0 outside of actions.
+    action_line: usize,
+    range_depth: usize,
+    paren_depth: usize,
+}
+
+/// What ended a list of nodes.
+enum Terminator {
+    End,
+    /// The token `if` or `with` may be pending after it.
+    Else,
+}
+
+impl Terminator {
+    fn describe(&self) -> &'static str {
+        match self {
+            Terminator::End => "{{end}}",
+            Terminator::Else => "{{else}}",
+        }
+    }
+}
+
+enum Item {
+    Node(Node),
+    Terminator(Terminator),
+}
+
+type Parsed<T> = Result<T, Error>;
+
+impl<'p, 't> Parser<'p, 't> {
+    fn new(shared: &'p mut Shared<'t>) -> Self {
+        let nothing = || Token { kind: Kind::Error, pos: 0, text: (&b""[..]).into(), line: 0 };
+        Parser {
+            shared,
+            tokens: [nothing(), nothing(), nothing()],
+            peek_count: 0,
+            visible: vec![0],
+            action_line: 0,
+            range_depth: 0,
+            paren_depth: 0,
+        }
+    }
+
+    fn next(&mut self) -> Token<'t> {
+        if self.peek_count > 0 {
+            self.peek_count -= 1;
+        } else {
+            self.tokens[0] = self.shared.lexer.next_token();
+        }
+        self.tokens[self.peek_count].clone()
+    }
+
+    fn backup(&mut self) {
+        self.peek_count += 1;
+    }
+
+    /// Puts back the newest token and the one before it.
+    fn backup2(&mut self, before: Token<'t>) {
+        self.tokens[1] = before;
+        self.peek_count = 2;
+    }
+
+    /// Puts back the newest token and the two before it.
+    fn backup3(&mut self, first: Token<'t>, second: Token<'t>) {
+        self.tokens[1] = second;
+        self.tokens[2] = first;
+        self.peek_count = 3;
+    }
+
+    fn peek(&mut self) -> &Token<'t> {
+        if self.peek_count == 0 {
+            self.peek_count = 1;
+            self.tokens[0] = self.shared.lexer.next_token();
+        }
+        &self.tokens[self.peek_count - 1]
+    }
+
+    fn next_non_space(&mut self) -> Token<'t> {
+        loop {
+            let token = self.next();
+            if token.kind != Kind::Space {
+                return token;
+            }
+        }
+    }
+
+    fn peek_non_space(&mut self) -> Token<'t> {
+        let token = self.next_non_space();
+        self.backup();
+        token
+    }
+
+    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token<'t>> {
+        let token = self.next_non_space();
+        if token.kind == kind { Ok(token) } else { Err(self.unexpected(&token, context)) }
+    }
+
+    fn error(&self, message: impl Into<String>) -> Error {
+        Error::Parse {
+            source_name: self.shared.source.name.to_text().into_owned(),
+            line: self.tokens[0].line,
+            message: message.into(),
+        }
+    }
+
+    fn unexpected(&self, token: &Token<'_>, context: &str) -> Error {
+        let text = token.describe();
+        if token.kind != Kind::Error {
+            return self.error(format!("unexpected {text} in {context}"));
+        }
+        if self.action_line == 0 || self.action_line == token.line {
+            return self.error(text);
+        }
+        let start = format!("started at {}:{}", self.shared.source.name.to_text(), self.action_line);
+        // "unclosed action in action" would say it twice.
+        let joint = if text.ends_with(" action") { "" } else { " in action" };
+        self.error(format!("{text}{joint} {start}"))
+    }
+
+    fn range(token: &Token<'_>) -> Range<usize> {
+        token.pos..token.pos + token.text.len()
+    }
+
+    /// The whole text, definitions included.
+    fn text(&mut self, name: &[u8]) -> Parsed<()> {
+        let mut root = List::new();
+        while self.peek().kind != Kind::Eof {
+            if self.peek().kind == Kind::LeftDelim {
+                let delim = self.next();
+                if self.next_non_space().kind == Kind::Define {
+                    Parser::new(self.shared).definition()?;
+                    continue;
+                }
+                self.backup2(delim);
+            }
+            match self.text_or_action()? {
+                Item::Node(node) => root.push(node),
+                Item::Terminator(terminator) => {
+                    return Err(self.error(format!("unexpected {}", terminator.describe())));
+                }
+            }
+        }
+        self.add(name.into(), root)
+    }
+
+    /// Adds a template. The same name with two bodies in one text is an error; blank bodies do not count.
+    fn add(&mut self, name: Str, root: List) -> Parsed<()> {
+        let template = Template { name, source: self.shared.source.clone(), root };
+        let templates = &mut self.shared.templates;
+        match templates.iter().position(|t| t.name == template.name) {
+            None => templates.push(Arc::new(template)),
+            Some(place) if templates[place].is_empty() => {
+                templates.remove(place);
+                templates.push(Arc::new(template));
+            }
+            Some(_) if template.is_empty() => {}
+            Some(_) => {
+                let quoted = strconv::quote(template.name.as_bytes());
+                let quoted = String::from_utf8_lossy(&quoted);
+                return Err(self.error(format!("template: multiple definition of template {quoted}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// `{{define "name"}} … {{end}}`; the keyword is past.
+    fn definition(&mut self) -> Parsed<()> {
+        const CONTEXT: &str = "define clause";
+        let token = self.next_non_space();
+        let name = self.template_name(&token, CONTEXT)?;
+        self.expect(Kind::RightDelim, CONTEXT)?;
+        self.body(name, CONTEXT)
+    }
+
+    fn body(&mut self, name: Str, context: &str) -> Parsed<()> {
+        match self.list()? {
+            (root, Terminator::End) => self.add(name, root),
+            (_, terminator) => Err(self.error(format!("unexpected {} in {context}", terminator.describe()))),
+        }
+    }
+
+    /// Nodes up to `{{end}}` or `{{else}}`.
+    fn list(&mut self) -> Parsed<(List, Terminator)> {
+        if self.shared.stack.is_spent() {
+            return Err(self.error("max nesting depth exceeded"));
+        }
+        let mut list = List::new();
+        while self.peek_non_space().kind != Kind::Eof {
+            match self.text_or_action()? {
+                Item::Node(node) => list.push(node),
+                Item::Terminator(terminator) => return Ok((list, terminator)),
+            }
+        }
+        Err(self.error("unexpected EOF"))
+    }
+
+    fn text_or_action(&mut self) -> Parsed<Item> {
+        let token = self.next_non_space();
+        match token.kind {
+            Kind::Text => Ok(Item::Node(Node::Text(Self::range(&token)))),
+            Kind::LeftDelim => {
+                self.action_line = token.line;
+                let item = self.action()?;
+                self.action_line = 0;
+                Ok(item)
+            }
+            _ => Err(self.unexpected(&token, "input")),
+        }
+    }
+
+    /// What stands in an action; its left delimiter is past.
+    fn action(&mut self) -> Parsed<Item> {
+        let token = self.next_non_space();
+        let node = match token.kind {
+            Kind::Block => self.block_control()?,
+            Kind::Break => self.loop_control("{{break}}", Node::Break)?,
+            Kind::Continue => self.loop_control("{{continue}}", Node::Continue)?,
+            Kind::Else => return self.else_control().map(Item::Terminator),
+            Kind::End => {
+                self.expect(Kind::RightDelim, "end")?;
+                return Ok(Item::Terminator(Terminator::End));
+            }
+            Kind::If => Node::If(self.control("if")?),
+            Kind::Range => Node::Range(self.control("range")?),
+            Kind::Template => self.template_control()?,
+            Kind::With => Node::With(self.control("with")?),
+            _ => {
+                self.backup();
+                let pos = self.peek().pos;
+                Node::Action { pos, pipe: self.pipeline("command", Kind::RightDelim)? }
+            }
+        };
+        Ok(Item::Node(node))
+    }
+
+    fn loop_control(&mut self, text: &str, node: Node) -> Parsed<Node> {
+        self.expect(Kind::RightDelim, text)?;
+        if self.range_depth == 0 { Err(self.error(format!("{text} outside {{{{range}}}}"))) } else { Ok(node) }
+    }
+
+    /// `if`, `with` or `range`; the keyword is past.
+    fn control(&mut self, keyword: &'static str) -> Parsed<Branch> {
+        let visible_before = self.visible.len();
+        let pipe = self.pipeline(keyword, Kind::RightDelim)?;
+        let is_range = keyword == "range";
+        self.range_depth += usize::from(is_range);
+        let (list, terminator) = self.list()?;
+        self.range_depth -= usize::from(is_range);
+        let else_list = match terminator {
+            Terminator::End => None,
+            Terminator::Else => Some(self.else_list(keyword)?),
+        };
+        self.visible.truncate(visible_before);
+        Ok(Branch { pos: pipe.pos, pipe, list, else_list })
+    }
+
+    /// `{{else if}}` stands for `{{else}}{{if}}` and takes the same `{{end}}`; `with` likewise.
+    fn else_list(&mut self, keyword: &'static str) -> Parsed<List> {
+        match (keyword, self.peek().kind) {
+            ("if", Kind::If) => {
+                self.next();
+                Ok(vec![Node::If(self.control("if")?)])
+            }
+            ("with", Kind::With) => {
+                self.next();
+                Ok(vec![Node::With(self.control("with")?)])
+            }
+            _ => match self.list()? {
+                (list, Terminator::End) => Ok(list),
+                (_, terminator) => Err(self.error(format!("expected end; found {}", terminator.describe()))),
+            },
+        }
+    }
+
+    fn else_control(&mut self) -> Parsed<Terminator> {
+        // The keyword of `else if` stays for else_list.
+        if !matches!(self.peek_non_space().kind, Kind::If | Kind::With) {
+            self.expect(Kind::RightDelim, "else")?;
+        }
+        Ok(Terminator::Else)
+    }
+
+    /// `{{block "name" pipeline}} … {{end}}`: a definition and its use.
+    fn block_control(&mut self) -> Parsed<Node> {
+        const CONTEXT: &str = "block clause";
+        let token = self.next_non_space();
+        let name = self.template_name(&token, CONTEXT)?;
+        let pipe = self.pipeline(CONTEXT, Kind::RightDelim)?;
+        Parser::new(self.shared).body(name.clone(), CONTEXT)?;
+        Ok(Node::Template { pos: token.pos, name, pipe: Some(pipe) })
+    }
+
+    fn template_control(&mut self) -> Parsed<Node> {
+        const CONTEXT: &str = "template clause";
+        let token = self.next_non_space();
+        let name = self.template_name(&token, CONTEXT)?;
+        let mut pipe = None;
+        if self.next_non_space().kind != Kind::RightDelim {
+            self.backup();
+            pipe = Some(self.pipeline(CONTEXT, Kind::RightDelim)?);
+        }
+        Ok(Node::Template { pos: token.pos, name, pipe })
+    }
+
+    fn template_name(&mut self, token: &Token<'t>, context: &str) -> Parsed<Str> {
+        match token.kind {
+            Kind::String | Kind::RawString => self.unquote(token).map(Str::from),
+            _ => Err(self.unexpected(token, context)),
+        }
+    }
+
+    fn unquote(&self, token: &Token<'_>) -> Parsed<Vec<u8>> {
+        strconv::unquote(&token.text).ok_or_else(|| self.error("invalid syntax"))
+    }
+
+    /// Declarations and commands, up to the token `end`.
+    fn pipeline(&mut self, context: &str, end: Kind) -> Parsed<Pipe> {
+        let pos = self.peek_non_space().pos;
+        let mut pipe = Pipe { pos, is_assign: false, declarations: Vec::new(), commands: Vec::new() };
+        self.declarations(&mut pipe, context)?;
+        loop {
+            let token = self.next_non_space();
+            match token.kind {
+                kind if kind == end => {
+                    self.check_pipeline(&pipe, context)?;
+                    return Ok(pipe);
+                }
+                Kind::Bool
+                | Kind::CharConstant
+                | Kind::Complex
+                | Kind::Dot
+                | Kind::Field
+                | Kind::Identifier
+                | Kind::Number
+                | Kind::Nil
+                | Kind::RawString
+                | Kind::String
+                | Kind::Variable
+                | Kind::LeftParen => {
+                    self.backup();
+                    let command = self.command()?;
+                    pipe.commands.push(command);
+                }
+                _ => return Err(self.unexpected(&token, context)),
+            }
+        }
+    }
+
+    /// `$x :=`, `$x =` or, in a range, `$i, $x :=`.
+    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Parsed<()> {
+        loop {
+            let variable = self.peek_non_space();
+            if variable.kind != Kind::Variable {
+                return Ok(());
+            }
+            self.next();
+            // A space is a token: telling `$x foo` from `$x :=` takes one more.
+            let after_variable = self.peek().clone();
+            let next = self.peek_non_space();
+            match next.kind {
+                Kind::Assign | Kind::Declare => {
+                    pipe.is_assign = next.kind == Kind::Assign;
+                    self.next_non_space();
+                    self.declare(pipe, &variable);
+                    return Ok(());
+                }
+                Kind::Char if *next.text == *b"," => {
+                    self.next_non_space();
+                    self.declare(pipe, &variable);
+                    if context != "range" || pipe.declarations.len() >= 2 {
+                        return Err(self.error(format!("too many declarations in {context}")));
+                    }
+                    if !matches!(self.peek_non_space().kind, Kind::Variable | Kind::RightDelim | Kind::RightParen) {
+                        return Err(self.error("range can only initialize variables"));
+                    }
+                }
+                _ if after_variable.kind == Kind::Space => {
+                    self.backup3(variable, after_variable);
+                    return Ok(());
+                }
+                _ => {
+                    self.backup2(variable);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn declare(&mut self, pipe: &mut Pipe, token: &Token<'t>) {
+        let variable = self.variable_id(token);
+        pipe.declarations.push(Declared { variable, name: Self::range(token) });
+        self.visible.push(variable);
+    }
+
+    fn variable_id(&mut self, token: &Token<'t>) -> VariableId {
+        let name = &self.shared.source.text[Self::range(token)];
+        let variables = &mut self.shared.variables;
+        let place = variables.iter().position(|known| *known == name).unwrap_or_else(|| {
+            variables.push(name);
+            variables.len() - 1
+        });
+        place as VariableId
+    }
+
+    fn check_pipeline(&self, pipe: &Pipe, context: &str) -> Parsed<()> {
+        if pipe.commands.is_empty() {
+            return Err(self.error(format!("missing value for {context}")));
+        }
+        for (i, command) in pipe.commands.iter().enumerate().skip(1) {
+            // Only the first stage may be something that cannot be called.
+            if let Term::Bool { .. } | Term::Dot { .. } | Term::Nil { .. } | Term::Number(_) | Term::String { .. } =
+                command.terms[0]
+            {
+                return Err(self.error(format!("non executable command in pipeline stage {}", i + 1)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Operands up to `|` or the end of the pipeline. The bar is taken, the end is left.
+    fn command(&mut self) -> Parsed<Command> {
+        let mut command = Command { pos: self.peek_non_space().pos, terms: Vec::new() };
+        loop {
+            self.peek_non_space();
+            if let Some(operand) = self.operand()? {
+                command.terms.push(operand);
+            }
+            let token = self.next();
+            match token.kind {
+                Kind::Space => continue,
+                Kind::RightDelim | Kind::RightParen => self.backup(),
+                Kind::Pipe => {}
+                _ => return Err(self.unexpected(&token, "operand")),
+            }
+            break;
+        }
+        if command.terms.is_empty() { Err(self.error("empty command")) } else { Ok(command) }
+    }
+
+    /// A term with the fields that follow it.
+    fn operand(&mut self) -> Parsed<Option<Term>> {
+        let Some(term) = self.term()? else { return Ok(None) };
+        if self.peek().kind != Kind::Field {
+            return Ok(Some(term));
+        }
+        let pos = self.peek().pos;
+        let mut more = Vec::new();
+        while self.peek().kind == Kind::Field {
+            let token = self.next();
+            more.push(field_name(&token));
+        }
+        Ok(Some(match term {
+            Term::Field { mut names, .. } => {
+                names.append(&mut more);
+                Term::Field { pos, names }
+            }
+            Term::Variable { variable, name, mut fields, .. } => {
+                fields.append(&mut more);
+                Term::Variable { pos, variable, name, fields }
+            }
+            Term::Bool { .. } | Term::String { .. } | Term::Number(_) | Term::Nil { .. } | Term::Dot { .. } => {
+                let mut text = Vec::new();
+                term.write(&self.shared.source.text, &mut text);
+                let quoted = strconv::quote(&text);
+                let quoted = String::from_utf8_lossy(&quoted);
+                return Err(self.error(format!("unexpected . after term {quoted}")));
+            }
+            _ => Term::Chain { pos, operand: Box::new(term), fields: more },
+        }))
+    }
+
+    fn term(&mut self) -> Parsed<Option<Term>> {
+        let token = self.next_non_space();
+        let pos = token.pos;
+        Ok(Some(match token.kind {
+            Kind::Identifier => self.function(&token)?,
+            Kind::Dot => Term::Dot { pos },
+            Kind::Nil => Term::Nil { pos },
+            Kind::Variable => {
+                let variable = self.variable_id(&token);
+                if !self.visible.contains(&variable) {
+                    let quoted = strconv::quote(&token.text);
+                    return Err(self.error(format!("undefined variable {}", String::from_utf8_lossy(&quoted))));
+                }
+                Term::Variable { pos, variable, name: Self::range(&token), fields: Vec::new() }
+            }
+            Kind::Field => Term::Field { pos, names: vec![field_name(&token)] },
+            Kind::Bool => Term::Bool { pos, value: *token.text == *b"true" },
+            Kind::CharConstant | Kind::Complex | Kind::Number => {
+                Term::Number(number(&token).map_err(|message| self.error(message))?)
+            }
+            Kind::LeftParen => {
+                if self.paren_depth >= PAREN_DEPTH_MAX || self.shared.stack.is_spent() {
+                    return Err(self.error("max expression depth exceeded"));
+                }
+                self.paren_depth += 1;
+                let pipe = self.pipeline("parenthesized pipeline", Kind::RightParen)?;
+                self.paren_depth -= 1;
+                Term::Pipe(Box::new(pipe))
+            }
+            Kind::String | Kind::RawString => {
+                Term::String { pos, quoted: Self::range(&token), value: self.unquote(&token)?.into() }
+            }
+            _ => {
+                self.backup();
+                return Ok(None);
+            }
+        }))
+    }
+
+    fn function(&self, token: &Token<'t>) -> Parsed<Term> {
+        let name = String::from_utf8_lossy(&token.text);
+        let callee = match self.shared.funcs.0.get(&*name) {
+            Some(func) => Some(Callee::Func(*func)),
+            None => Builtin::of_name(&name).map(Callee::Builtin),
+        };
+        match callee {
+            Some(callee) => Ok(Term::Identifier { pos: token.pos, name: Self::range(token), callee }),
+            None => {
+                let quoted = strconv::quote(&token.text);
+                Err(self.error(format!("function {} not defined", String::from_utf8_lossy(&quoted))))
+            }
+        }
+    }
+}
+
+/// The name after the point. Names consist of letters and digits, so they are valid UTF-8.
+fn field_name(token: &Token<'_>) -> Box<str> {
+    String::from_utf8_lossy(token.text.get(1..).unwrap_or(b"")).into()
+}
+
+fn number(token: &Token<'_>) -> Result<Number, String> {
+    let text = &*token.text;
+    let number = |int, uint, float, ideal| Number {
+        pos: token.pos,
+        text: token.pos..token.pos + text.len(),
+        int,
+        uint,
+        float,
+        ideal,
+    };
+    let complex = |real: f64, imaginary: f64| {
+        // Without an imaginary part it is good for parameters of other types.
+        let real = (imaginary == 0.0).then_some(real);
+        number(real.and_then(whole_int), real.and_then(whole_uint), real, Ideal::Complex)
+    };
+    match token.kind {
+        Kind::CharConstant => {
+            let (code_point, _, tail) = strconv::unquote_char(&text[1..], b'\'').ok_or("invalid syntax")?;
+            if tail != b"'" {
+                return Err(format!("malformed character constant: {}", String::from_utf8_lossy(text)));
+            }
+            let int = i64::from(code_point);
+            return Ok(number(Some(int), Some(code_point.into()), Some(code_point.into()), Ideal::Int(int)));
+        }
+        Kind::Complex => {
+            let (real, imaginary) = complex_parts(text).ok_or("expected complex number")?;
+            return Ok(complex(real, imaginary));
+        }
+        _ => {}
+    }
+    if let Some(Ok(imaginary)) = text.strip_suffix(b"i").map(strconv::parse_float) {
+        return Ok(complex(0.0, imaginary));
+    }
+    let (int, uint, float) = real_number(text)
+        .map_err(|problem| format!("{problem}: {}", String::from_utf8_lossy(&strconv::quote(text))))?;
+    let is_hexadecimal = matches!(text, [b'0', b'x' | b'X', digits @ ..] if !has_any(digits, b"pP"));
+    let ideal = match (int, has_any(text, FLOAT_MARKS) && !is_hexadecimal) {
+        (_, true) => Ideal::Float(float),
+        (Some(int), false) => Ideal::Int(int),
+        (None, false) => Ideal::Overflow,
+    };
+    Ok(number(int, uint, Some(float), ideal))
+}
+
+/// Any of these makes a number a float, except in hexadecimal integers.
+const FLOAT_MARKS: &[u8] = b".eEpP";
+
+fn has_any(text: &[u8], marks: &[u8]) -> bool {
+    text.iter().any(|byte| marks.contains(byte))
+}
+
+/// The number as the types that can hold it; as a float always.
+fn real_number(text: &[u8]) -> Result<(Option<i64>, Option<u64>, f64), &'static str> {
+    match (strconv::parse_int(text, 0, 64), strconv::parse_uint(text, 0, 64)) {
+        // A sign is no part of an unsigned number, but -0 is one.
+        (Ok(0), _) => Ok((Some(0), Some(0), 0.0)),
+        (Ok(int), uint) => Ok((Some(int), uint.ok(), int as f64)),
+        (Err(_), Ok(uint)) => Ok((None, Some(uint), uint as f64)),
+        (Err(_), Err(_)) => {
+            let float = strconv::parse_float(text).map_err(|_| "illegal number syntax")?;
+            if !has_any(text, FLOAT_MARKS) {
+                return Err("integer overflow");
+            }
+            Ok((whole_int(float), whole_uint(float), float))
+        }
+    }
+}
+
+/// The whole number a float stands for, if there is one that fits.
+fn whole_int(float: f64) -> Option<i64> {
+    // 2^63 is the first float past the range of i64, 2^64 that of u64.
+    (float.fract() == 0.0 && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&float))
+        .then_some(float as i64)
+}
+
+fn whole_uint(float: f64) -> Option<u64> {
+    (float.fract() == 0.0 && (0.0..18_446_744_073_709_551_616.0).contains(&float)).then_some(float as u64)
+}
+
+/// The parts of `1+2i`.
+fn complex_parts(text: &[u8]) -> Option<(f64, f64)> {
+    let body = text.strip_suffix(b"i")?;
+    // The last sign that is not the sign of an exponent.
+    let split = (1..body.len())
+        .rev()
+        .find(|i| matches!(body[*i], b'+' | b'-') && !matches!(body[i - 1], b'e' | b'E' | b'p' | b'P'))?;
+    Some((strconv::parse_float(&body[..split]).ok()?, strconv::parse_float(&body[split..]).ok()?))
+}
+
+/// Line and column of an offset as error texts tell them: the line from 1, the column from 0, in bytes.
+pub(super) fn line_and_column(text: &[u8], pos: Pos) -> (usize, usize) {
+    let before = &text[..pos.min(text.len())];
+    let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+    let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
+    (line, before.len() - line_start)
+}
