@@ -5,3 +5,4 @@ pub mod text;
 pub mod value;
 pub mod yaml;
 pub mod template;
+pub mod sprig;
