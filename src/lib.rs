@@ -6,3 +6,4 @@ pub mod value;
 pub mod yaml;
 pub mod template;
 pub mod sprig;
+pub mod chart;
