@@ -7,3 +7,6 @@ pub mod yaml;
 pub mod template;
 pub mod sprig;
 pub mod chart;
+pub mod manifest;
+pub mod render;
+pub mod entropy;

@@ -1,0 +1,253 @@
+//! The functions that Helm adds to Sprig's, or puts in their place.
+//!
+//! Where Helm swallows an error and prints nothing, so do these: charts rely on it.
+
+use super::error::{MESSAGE_END, MESSAGE_START};
+use super::host::RenderHost;
+use super::{durations, toml};
+use crate::template::func::{Call, Fault, Func};
+use crate::value::Type::{Any, String as Text};
+use crate::value::json::{self, Html};
+use crate::value::{Map, Signature, Str, Type, Value};
+use crate::yaml;
+
+type Body = fn(&mut Call<'_>, &[Value]) -> Result<Value, Fault>;
+
+const fn func(name: &'static str, parameters: &'static [Type], body: Body) -> Func {
+    Func { name, signature: Signature { parameters, variadic: false }, body }
+}
+
+/// By name, to be laid over Sprig's table.
+pub(super) static FUNCTIONS: &[Func] = &[
+    func("include", &[Text, Any], include),
+    func("tpl", &[Text, Any], tpl),
+    func("required", &[Text, Any], required),
+    func("fail", &[Text], fail),
+    func("lookup", &[Text, Text, Text, Text], lookup),
+    func("getHostByName", &[Text], |_, _| Ok(Value::string(""))),
+    func("toYaml", &[Any], |_, a| Ok(to_yaml_text(&a[0]))),
+    func("mustToYaml", &[Any], |_, a| Ok(Value::string(without_newline(yaml::marshal(&a[0]).map_err(failed)?)))),
+    func("toYamlPretty", &[Any], |_, a| {
+        Ok(Value::string(without_newline(yaml::marshal_pretty(&a[0]).unwrap_or_default())))
+    }),
+    func("fromYaml", &[Text], from_yaml),
+    func("fromYamlArray", &[Text], from_yaml_array),
+    func("toJson", &[Any], |_, a| Ok(Value::string(json::marshal(&a[0], Html::Escape).unwrap_or_default()))),
+    func("mustToJson", &[Any], |_, a| Ok(Value::string(json::marshal(&a[0], Html::Escape)?))),
+    func("fromJson", &[Text], from_json),
+    func("fromJsonArray", &[Text], from_json_array),
+    func("toToml", &[Any], |_, a| match (&a[0], toml::marshal(&a[0])) {
+        (Value::Nil, Err(panic)) => Err(panic.into()),
+        (_, Err(error)) => Ok(Value::string(error)),
+        (_, Ok(text)) => Ok(Value::string(text)),
+    }),
+    func("mustToToml", &[Any], |_, a| Ok(Value::string(toml::marshal(&a[0])?))),
+    func("fromToml", &[Text], |_, a| Ok(Value::Map(toml::unmarshal(text(&a[0])).unwrap_or_else(error_map)))),
+    func("mustToDuration", &[Any], durations::must_to_duration),
+    func("durationSeconds", &[Any], durations::seconds),
+    func("durationMilliseconds", &[Any], durations::milliseconds),
+    func("durationMicroseconds", &[Any], durations::microseconds),
+    func("durationNanoseconds", &[Any], durations::whole_nanoseconds),
+    func("durationMinutes", &[Any], durations::minutes),
+    func("durationHours", &[Any], durations::hours),
+    func("durationDays", &[Any], durations::days),
+    func("durationWeeks", &[Any], durations::weeks),
+    func("durationRoundTo", &[Any, Any], durations::round_to),
+    func("durationTruncateTo", &[Any, Any], durations::truncate_to),
+];
+
+fn failed(error: impl std::fmt::Display) -> Fault {
+    Fault::Failed(error.to_string())
+}
+
+fn text(value: &Value) -> &[u8] {
+    match value {
+        Value::Str(text) => text.as_bytes(),
+        _ => b"",
+    }
+}
+
+fn include(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+    let name = Str::from(text(&arguments[0]));
+    let _nested = RenderHost::of(call.host).enter(&name)?;
+    call.execution.execute_template(name.as_bytes(), &arguments[1]).map(Value::string)
+}
+
+/// Runs a text as a template. What it defines is seen by it and by the `tpl` calls inside it, not outside.
+fn tpl(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+    let template_text = text(&arguments[0]);
+    let quoted = || String::from_utf8_lossy(&crate::value::strconv::quote(template_text)).into_owned();
+    let mut set = call.execution.set().clone();
+    let name = set.name().to_owned();
+    let template = set.parse(&name, template_text).map_err(|error| Fault::Wrapped {
+        text: format!("cannot parse template {}", quoted()),
+        error: Box::new(error),
+    })?;
+    let output = call.execution.execute_in(&set, &template, &arguments[1]).map_err(|fault| match fault {
+        Fault::Template(error) => {
+            Fault::Wrapped { text: format!("error during tpl function execution for {}", quoted()), error }
+        }
+        other => other,
+    })?;
+    Ok(Value::string(without_no_value(output)))
+}
+
+fn required(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+    match &arguments[1] {
+        Value::Nil => Err(marked(&arguments[0])),
+        Value::Str(value) if value.as_bytes().is_empty() => Err(marked(&arguments[0])),
+        value => Ok(value.clone()),
+    }
+}
+
+fn fail(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+    Err(marked(&arguments[0]))
+}
+
+/// A message for people, which replaces the whole chain of errors around it.
+fn marked(message: &Value) -> Fault {
+    Fault::Failed(format!("{MESSAGE_START}{}{MESSAGE_END}", String::from_utf8_lossy(text(message))))
+}
+
+fn lookup(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+    let words: Vec<_> = arguments.iter().map(|argument| String::from_utf8_lossy(text(argument))).collect();
+    let found = RenderHost::of(call.host).lookup(&words[0], &words[1], &words[2], &words[3])?;
+    Ok(thaw_object_of_cluster(&found))
+}
+
+/// Live values of an object as a Kubernetes client decodes it: whole numbers are `int64`, unlike in values.
+fn thaw_object_of_cluster(frozen: &serde_json::Value) -> Value {
+    match frozen {
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(whole) => Value::int64(whole),
+            None => Value::thaw(frozen),
+        },
+        serde_json::Value::Array(items) => Value::list(items.iter().map(thaw_object_of_cluster).collect()),
+        serde_json::Value::Object(fields) => {
+            let fields = fields.iter().map(|(key, value)| (Str::from(key.as_str()), thaw_object_of_cluster(value)));
+            Value::map(fields.collect())
+        }
+        other => Value::thaw(other),
+    }
+}
+
+/// `toYaml`: without the last line break, empty where the value cannot be written.
+pub(super) fn to_yaml_text(value: &Value) -> Value {
+    Value::string(without_newline(yaml::marshal(value).unwrap_or_default()))
+}
+
+fn without_newline(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    text
+}
+
+/// The output without the words Go prints for values that are not there.
+pub(super) fn without_no_value(output: Vec<u8>) -> Vec<u8> {
+    const NO_VALUE: &[u8] = b"<no value>";
+    let mut rest = output.as_slice();
+    let mut kept = Vec::new();
+    while let Some(position) = find(rest, NO_VALUE) {
+        kept.extend_from_slice(&rest[..position]);
+        rest = &rest[position + NO_VALUE.len()..];
+    }
+    if rest.len() == output.len() {
+        return output;
+    }
+    kept.extend_from_slice(rest);
+    kept
+}
+
+fn find(text: &[u8], word: &[u8]) -> Option<usize> {
+    let first = word[0];
+    let mut from = 0;
+    loop {
+        let position = from + text[from..].iter().position(|byte| *byte == first)?;
+        if text[position..].starts_with(word) {
+            return Some(position);
+        }
+        from = position + 1;
+    }
+}
+
+/// A table that holds nothing but an error's text: what `fromYaml` and its like give where they fail.
+fn error_map(error: impl std::fmt::Display) -> Map {
+    Map::any([(Str::from("Error"), Value::string(error.to_string()))].into())
+}
+
+fn error_list(error: impl std::fmt::Display) -> Value {
+    Value::list(vec![Value::string(error.to_string())])
+}
+
+/// What Go's JSON reader says when it finds another type than the one asked for.
+fn mismatch(found: &Value, wanted: &str) -> String {
+    let found = match found {
+        Value::Bool(_) => "bool",
+        Value::Float(_) => "number",
+        Value::Str(_) => "string",
+        Value::List(_) => "array",
+        _ => "object",
+    };
+    format!("json: cannot unmarshal {found} into Go value of type {wanted}")
+}
+
+const MAP_TYPE: &str = "map[string]interface {}";
+const LIST_TYPE: &str = "[]interface {}";
+const YAML_AS_JSON: &str = "error unmarshaling JSON: while decoding JSON: ";
+
+fn from_yaml(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+    Ok(Value::Map(match yaml::to_json(text(&arguments[0])).map(|json| Value::thaw(&json)) {
+        Ok(Value::Map(map)) => map,
+        Ok(Value::Nil) => Map::any(Default::default()),
+        Ok(other) => error_map(format!("{YAML_AS_JSON}{}", mismatch(&other, MAP_TYPE))),
+        Err(error) => error_map(error),
+    }))
+}
+
+fn from_yaml_array(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+    Ok(match yaml::to_json(text(&arguments[0])).map(|json| Value::thaw(&json)) {
+        Ok(list @ Value::List(_)) => list,
+        Ok(Value::Nil) => Value::list(Vec::new()),
+        Ok(other) => error_list(format!("{YAML_AS_JSON}{}", mismatch(&other, LIST_TYPE))),
+        Err(error) => error_list(error),
+    })
+}
+
+fn from_json(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+    Ok(Value::Map(match json::unmarshal(text(&arguments[0])).map(|json| Value::thaw(&json)) {
+        Ok(Value::Map(map)) => map,
+        Ok(Value::Nil) => Map { map_type: crate::value::MapType::Any, entries: None },
+        Ok(other) => error_map(mismatch(&other, MAP_TYPE)),
+        Err(error) => error_map(error),
+    }))
+}
+
+fn from_json_array(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+    Ok(match json::unmarshal(text(&arguments[0])).map(|json| Value::thaw(&json)) {
+        Ok(list @ Value::List(_)) => list,
+        Ok(Value::Nil) => Value::List(crate::value::List { element: crate::value::ElementType::Any, items: None }),
+        Ok(other) => error_list(mismatch(&other, LIST_TYPE)),
+        Err(error) => error_list(error),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_vanishes_from_output() {
+        for (output, want) in [("a<no value>b<no value>", "ab"), ("a", "a"), ("<no <no value>value>", "<no value>")] {
+            assert_eq!(without_no_value(output.into()), want.as_bytes());
+        }
+    }
+
+    #[test]
+    fn numbers_of_the_cluster_stay_whole() {
+        let value = thaw_object_of_cluster(&serde_json::json!({"replicas": 1_000_000, "ratio": 1.5}));
+        let Value::Map(map) = value else { panic!("is a map") };
+        assert!(matches!(map.get(b"replicas"), Some(Value::Int(_, 1_000_000))));
+        assert!(matches!(map.get(b"ratio"), Some(Value::Float(_))));
+    }
+}

@@ -1,0 +1,198 @@
+//! What a render gives its templates besides values: clock, randomness, the cluster, and budgets.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::files;
+use crate::template::func::{Fault, Host, KeyType, RENDER_STACK_BYTES};
+use crate::value::{Map, MapType, Str, Value};
+use crate::yaml;
+
+/// How much one render may use. Far above what any chart in the wild asks for.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Steps of templates and functions; a loop of `range` costs one a turn at least.
+    pub steps_max: u64,
+    /// Private keys made for certificates.
+    pub keys_max: u32,
+    /// All rendered files together.
+    pub output_bytes_max: usize,
+    /// `include` of one name within itself. Helm's own limit.
+    pub include_depth_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { steps_max: 200_000_000, keys_max: 64, output_bytes_max: 64 << 20, include_depth_max: 1_000 }
+    }
+}
+
+/// Asks the cluster for objects, on behalf of `lookup`.
+pub trait Lookup: Send + Sync {
+    /// The object, or where `name` is empty the list of all of that kind; an empty object where there is none.
+    /// `namespace` is empty for all namespaces and for kinds without.
+    ///
+    /// # Errors
+    /// Why the cluster could not be asked; the render fails with this text.
+    fn get(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<serde_json::Value, String>;
+}
+
+/// A cluster that has nothing: what `lookup` sees without a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Offline;
+
+impl Lookup for Offline {
+    fn get(&self, _: &str, _: &str, _: &str, _: &str) -> Result<serde_json::Value, String> {
+        Ok(serde_json::json!({}))
+    }
+}
+
+/// Random bytes and new keys.
+pub trait Entropy: Send + Sync {
+    /// Fills the buffer with random bytes.
+    fn fill(&self, buffer: &mut [u8]);
+    /// A new private key as PKCS#8 DER.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn private_key(&self, key_type: KeyType) -> Result<Vec<u8>, String>;
+}
+
+/// The clock, the randomness, the cluster and the budgets of a render.
+#[derive(Clone)]
+pub struct Options {
+    pub now: Timestamp,
+    /// What Go calls `Local`.
+    pub local_zone: TimeZone,
+    pub lookup: Arc<dyn Lookup>,
+    pub entropy: Arc<dyn Entropy>,
+    pub limits: Limits,
+    /// Set from outside to end the render soon: its time is over.
+    pub stop: Arc<AtomicBool>,
+}
+
+pub(super) struct RenderHost {
+    options: Options,
+    steps_left: Cell<u64>,
+    keys_left: Cell<u32>,
+    /// How many `include`s of each name are running.
+    included: RefCell<HashMap<Str, usize>>,
+}
+
+impl RenderHost {
+    pub(super) fn new(options: Options) -> Self {
+        RenderHost {
+            steps_left: Cell::new(options.limits.steps_max),
+            keys_left: Cell::new(options.limits.keys_max),
+            included: RefCell::default(),
+            options,
+        }
+    }
+
+    /// The host behind a call, which `render` has put there.
+    pub(super) fn of(host: &dyn Host) -> &RenderHost {
+        host.as_any().downcast_ref().expect("render runs templates with its own host")
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    pub(super) fn lookup(
+        &self,
+        api_version: &str,
+        kind: &str,
+        ns: &str,
+        name: &str,
+    ) -> Result<serde_json::Value, Fault> {
+        self.options.lookup.get(api_version, kind, ns, name).map_err(Fault::Failed)
+    }
+
+    /// Notes that an `include` of a name runs, until what is given back is dropped.
+    pub(super) fn enter<'h>(&'h self, name: &Str) -> Result<Nested<'h>, Fault> {
+        let mut included = self.included.borrow_mut();
+        let depth = included.entry(name.clone()).or_default();
+        if *depth > self.options.limits.include_depth_max {
+            let name = name.to_text();
+            let text = format!("rendering template has a nested reference name: {name}: unable to execute template");
+            return Err(Fault::Failed(text));
+        }
+        *depth += 1;
+        Ok(Nested { host: self, name: name.clone() })
+    }
+}
+
+/// An `include` that is running.
+pub(super) struct Nested<'h> {
+    host: &'h RenderHost,
+    name: Str,
+}
+
+impl Drop for Nested<'_> {
+    fn drop(&mut self) {
+        if let Some(depth) = self.host.included.borrow_mut().get_mut(&self.name) {
+            *depth -= 1;
+        }
+    }
+}
+
+impl Host for RenderHost {
+    fn now(&self) -> Timestamp {
+        self.options.now
+    }
+
+    fn local_zone(&self) -> TimeZone {
+        self.options.local_zone.clone()
+    }
+
+    fn random(&self, buffer: &mut [u8]) {
+        self.options.entropy.fill(buffer);
+    }
+
+    fn private_key(&self, key_type: KeyType) -> Result<Vec<u8>, Fault> {
+        let Some(left) = self.keys_left.get().checked_sub(1) else {
+            return Err(Fault::Budget(format!("more than {} private keys", self.options.limits.keys_max)));
+        };
+        self.keys_left.set(left);
+        self.options.entropy.private_key(key_type).map_err(Fault::Failed)
+    }
+
+    fn spend(&self, steps: u64) -> Result<(), Fault> {
+        if self.options.stop.load(Ordering::Relaxed) {
+            return Err(Fault::Budget("its time is over".into()));
+        }
+        match self.steps_left.get().checked_sub(steps) {
+            Some(left) => {
+                self.steps_left.set(left);
+                Ok(())
+            }
+            None => Err(Fault::Budget(format!("more than {} steps", self.options.limits.steps_max))),
+        }
+    }
+
+    fn map_method(&self, map: &Map, name: &str, arguments: &[Value]) -> Option<Result<Value, Fault>> {
+        match (map.map_type, name) {
+            (MapType::Files, name) => files::call(map, name, arguments),
+            (MapType::Values, "YAML") => {
+                let yaml = yaml::marshal(&Value::Map(map.clone()));
+                Some(yaml.map(Value::string).map_err(|error| Fault::Failed(error.to_string())))
+            }
+            _ => None,
+        }
+    }
+
+    fn stack_bytes(&self) -> usize {
+        // A part is left to the functions that templates call.
+        RENDER_STACK_BYTES / 8 * 7
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

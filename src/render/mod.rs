@@ -1,0 +1,346 @@
+//! From a chart and values to manifests, hooks and notes: byte for byte what `helm template` prints.
+//!
+//! Pure: clock, randomness, keys and the cluster are arguments ([`Options`]). Charts are untrusted input, so a render
+//! has budgets and runs on a thread with a large stack ([`on_big_stack`]). Behaviour follows Helm v4.3.1
+//! (`pkg/engine`, `pkg/action` renderResources).
+
+mod capabilities;
+mod durations;
+mod error;
+mod files;
+mod glob;
+mod helm_funcs;
+mod host;
+mod scope;
+mod toml;
+
+pub use capabilities::{Capabilities, HelmVersion, KubeVersion};
+pub use error::{Error, Spot};
+pub use host::{Entropy, Limits, Lookup, Offline, Options};
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use serde_json::Value as Json;
+
+use crate::chart::{self, Chart, Crd, coalesce, schema};
+use crate::manifest;
+use crate::manifest::hooks::{self, Hook, Manifest};
+use crate::sprig;
+use crate::template::func::{FuncTable, RENDER_STACK_BYTES};
+use crate::template::{self, MissingKey, Set};
+use crate::value::{Map, MapType, Value};
+use host::RenderHost;
+use scope::Renderable;
+
+/// What `.Release` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseInfo {
+    pub name: String,
+    pub namespace: String,
+    /// From 1.
+    pub revision: i64,
+    pub operation: Operation,
+}
+
+/// Whether a release is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Install,
+    Upgrade,
+}
+
+/// What a chart renders to.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// The objects of the release without hooks and CRDs, as Helm stores and prints them.
+    pub manifest: String,
+    /// By kind, then by file. At run time they are ordered by weight and name.
+    pub hooks: Vec<Hook>,
+    /// `NOTES.txt` of the chart itself.
+    pub notes: String,
+    /// The files below `crds/`, which are not templates.
+    pub crds: Vec<Crd>,
+    /// The chart as it was rendered, subcharts resolved and values imported: what Helm stores in its record.
+    pub chart: Chart,
+}
+
+/// Renders a chart with the user's values over its own.
+///
+/// Numbers among the values are `float64` to the templates, as in every values file. The calling thread needs a large
+/// stack: see [`on_big_stack`].
+///
+/// # Errors
+/// The chart does not fit the values or the cluster, a template fails, what it prints is no YAML, or a budget is spent.
+pub fn render(
+    chart: &Chart,
+    user_values: &chart::Object,
+    release: &ReleaseInfo,
+    capabilities: &Capabilities,
+    options: &Options,
+) -> Result<Rendered, Error> {
+    render_live(chart, &coalesce::thaw_object(user_values), release, capabilities, options)
+}
+
+/// Renders with live values, which may hold the `int64` that `--set` makes of a number.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_live(
+    chart: &Chart,
+    user_values: &Map,
+    release: &ReleaseInfo,
+    capabilities: &Capabilities,
+    options: &Options,
+) -> Result<Rendered, Error> {
+    chart.check_installable()?;
+    let chart = chart.with_dependencies(user_values)?;
+    let values = coalesce::coalesce_values(&chart, user_values)?;
+    if schema::is_present(&chart) {
+        schema::validate(&chart, &Json::Object(coalesce::freeze_map(&values)))?;
+    }
+    check_kube_version(&chart, &capabilities.kube_version)?;
+
+    let mut files = render_files(&chart, values, release, capabilities, options)?;
+    let notes_path = format!("{}/templates/NOTES.txt", chart.name());
+    let notes = files.get(&notes_path).cloned().unwrap_or_default();
+    files.retain(|path, _| !path.ends_with("NOTES.txt"));
+    let files = files.into_iter().map(utf8).collect::<Result<_, _>>()?;
+    let sorted = hooks::sort(&files)?;
+    Ok(Rendered {
+        manifest: sorted.manifests.iter().map(framed_manifest).collect(),
+        hooks: sorted.hooks,
+        notes: String::from_utf8_lossy(&notes).into_owned(),
+        crds: chart.crds(),
+        chart,
+    })
+}
+
+/// Runs a render on a thread of its own, with the stack that deeply nested templates need.
+///
+/// # Errors
+/// [`Error::Thread`] where the thread cannot be started.
+///
+/// # Panics
+/// Where `work` does.
+pub fn on_big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("render".into()).stack_size(RENDER_STACK_BYTES);
+        let thread = thread.spawn_scoped(scope, work).map_err(Error::Thread)?;
+        thread.join().map_err(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// A document as Helm frames it in a manifest: `---`, the template it comes from, the text.
+pub fn framed(path: &str, content: &str) -> String {
+    format!("---\n# Source: {path}\n{content}\n")
+}
+
+fn framed_manifest(manifest: &Manifest) -> String {
+    framed(&manifest.path, &manifest.content)
+}
+
+fn check_kube_version(chart: &Chart, kube_version: &KubeVersion) -> Result<(), Error> {
+    if chart.supports_kubernetes(kube_version.comparable()) {
+        return Ok(());
+    }
+    let (wanted, found) = (chart.metadata.kube_version.clone(), kube_version.version.clone());
+    Err(Error::KubeVersion { wanted, found })
+}
+
+fn utf8((path, text): (String, Vec<u8>)) -> Result<(String, String), Error> {
+    match String::from_utf8(text) {
+        Ok(text) => Ok((path, text)),
+        Err(_) => Err(manifest::Error::Shape { file: path, problem: "output is not UTF-8".into() }.into()),
+    }
+}
+
+/// Sprig's functions with Helm's over them.
+static FUNCS: LazyLock<Arc<FuncTable>> = LazyLock::new(|| {
+    let mut table = FuncTable::default();
+    table.extend(sprig::FUNCTIONS);
+    table.extend(helm_funcs::FUNCTIONS);
+    Arc::new(table)
+});
+
+/// The output of each file that is rendered for itself, by path.
+fn render_files(
+    chart: &Chart,
+    values: Map,
+    release: &ReleaseInfo,
+    capabilities: &Capabilities,
+    options: &Options,
+) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let templates = scope::templates(chart, values, release, capabilities::value(capabilities));
+    let order = in_order(&templates);
+    let source = |path: &str| templates.get(path).map(|t| String::from_utf8_lossy(&t.text).into_owned());
+
+    let mut set = Set::new(FUNCS.clone()).named("gotpl");
+    for path in &order {
+        set.parse(path, &templates[*path].text).map_err(|error| error::of_parsing(&error, source))?;
+    }
+    let host = RenderHost::new(options.clone());
+    let mut output_bytes_left = host.limits().output_bytes_max;
+    let mut files = BTreeMap::new();
+    for path in order {
+        if path.rsplit('/').next().is_some_and(|base| base.starts_with('_')) {
+            continue;
+        }
+        let template = &templates[path];
+        template.announce(path);
+        let data = Value::Map(template.scope.with_type(MapType::Values));
+        let output = template::execute(&set, path, &data, &host, MissingKey::Zero)
+            .map_err(|error| error::of_executing(&error, source))?;
+        output_bytes_left = output_bytes_left
+            .checked_sub(output.len())
+            .ok_or_else(|| Error::Budget(format!("more than {} bytes of output", host.limits().output_bytes_max)))?;
+        files.insert(path.to_owned(), helm_funcs::without_no_value(output));
+    }
+    Ok(files)
+}
+
+/// The paths in the order of parsing and of rendering: the deepest first, and from `z` to `a`.
+///
+/// So definitions of a chart replace those of its subcharts, and what a template sets in the values is seen by those
+/// after it in this order.
+fn in_order(templates: &BTreeMap<String, Renderable>) -> Vec<&str> {
+    let mut paths: Vec<&str> = templates.keys().map(String::as_str).collect();
+    paths.sort_by_cached_key(|path| std::cmp::Reverse((path.matches('/').count(), *path)));
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::File;
+    use crate::template::func::KeyType;
+    use serde_json::json;
+    use std::sync::atomic::AtomicBool;
+
+    /// Zeros for randomness, no keys.
+    struct NoEntropy;
+
+    impl Entropy for NoEntropy {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(0);
+        }
+
+        fn private_key(&self, _: KeyType) -> Result<Vec<u8>, String> {
+            Err("no keys in this test".into())
+        }
+    }
+
+    struct OneService;
+
+    impl Lookup for OneService {
+        fn get(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<Json, String> {
+            match (api_version, kind, namespace, name) {
+                ("v1", "Service", "apps", "web") => Ok(json!({"spec": {"port": 1_000_000}})),
+                ("v1", "Secret", ..) => Err("secrets is forbidden".into()),
+                _ => Ok(json!({})),
+            }
+        }
+    }
+
+    fn options() -> Options {
+        Options {
+            now: "2026-01-02T03:04:05Z".parse().unwrap(),
+            local_zone: jiff::tz::TimeZone::UTC,
+            lookup: Arc::new(OneService),
+            entropy: Arc::new(NoEntropy),
+            limits: Limits::default(),
+            stop: Arc::default(),
+        }
+    }
+
+    fn chart(template: &str) -> Chart {
+        let file = |name: &str, data: &str| File { name: name.into(), data: data.to_owned().into(), modified: None };
+        let files = vec![
+            file("Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\nkubeVersion: '>=1.20.0-0'\n"),
+            file("templates/a.yaml", template),
+            file("templates/NOTES.txt", "{{ .Release.Name }} is there"),
+        ];
+        chart::load_files(files, &chart::Limits::default()).unwrap()
+    }
+
+    fn render_with(template: &str, options: Options) -> Result<Rendered, Error> {
+        let release =
+            ReleaseInfo { name: "rel".into(), namespace: "apps".into(), revision: 3, operation: Operation::Upgrade };
+        let chart = chart(template);
+        on_big_stack(|| render(&chart, &chart::Object::new(), &release, &Capabilities::default(), &options))?
+    }
+
+    fn fault(template: &str, options: Options) -> String {
+        render_with(template, options).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_chart_is_shared_between_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<Chart>();
+        check::<Options>();
+        check::<Rendered>();
+    }
+
+    #[test]
+    fn manifest_is_framed_and_notes_are_apart() {
+        let rendered =
+            render_with("kind: A\nx: {{ .Release.Revision }} {{ .Release.IsUpgrade }}\n", options()).unwrap();
+        assert_eq!(rendered.manifest, "---\n# Source: web/templates/a.yaml\nkind: A\nx: 3 true\n\n");
+        assert_eq!(rendered.notes, "rel is there");
+    }
+
+    #[test]
+    fn lookup_asks_once_for_what_the_template_names() {
+        let template =
+            r#"port: {{ (lookup "v1" "Service" "apps" "web").spec.port }} {{ lookup "v1" "Pod" "" "" | len }}"#;
+        let rendered = render_with(template, options()).unwrap();
+        assert!(rendered.manifest.contains("port: 1000000 0"), "{}", rendered.manifest);
+        let error = fault(r#"{{ lookup "v1" "Secret" "apps" "" }}"#, options());
+        assert!(error.contains("error calling lookup: secrets is forbidden"), "{error}");
+    }
+
+    #[test]
+    fn randomness_is_the_one_given() {
+        let rendered = render_with(r#"a: {{ randAlpha 3 }}"#, options()).unwrap();
+        assert!(rendered.manifest.contains("a: AAA"), "{}", rendered.manifest);
+    }
+
+    #[test]
+    fn budgets_end_a_render() {
+        let limits = Limits { steps_max: 10_000, ..Limits::default() };
+        let error = fault("{{ range until 1000000 }}{{ . }}{{ end }}", Options { limits, ..options() });
+        assert!(error.starts_with("rendering was ended: "), "{error}");
+
+        let limits = Limits { output_bytes_max: 10, ..Limits::default() };
+        let error = fault("# more than ten bytes", Options { limits, ..options() });
+        assert_eq!(error, "rendering was ended: more than 10 bytes of output");
+
+        let stop = Arc::new(AtomicBool::new(true));
+        let error = fault("{{ range until 10 }}{{ . }}{{ end }}", Options { stop, ..options() });
+        assert!(error.contains("its time is over"), "{error}");
+    }
+
+    #[test]
+    fn endless_nesting_is_an_error() {
+        for template in [
+            r#"{{ define "a" }}{{ include "a" . }}{{ end }}{{ include "a" . }}"#,
+            r#"{{ define "a" }}{{ template "a" . }}{{ end }}{{ template "a" . }}"#,
+            r#"{{ define "a" }}{{ include "b" . }}{{ end }}{{ define "b" }}{{ tpl "{{ include \"a\" . }}" . }}{{ end }}{{ include "a" . }}"#,
+        ] {
+            assert!(render_with(template, options()).is_err(), "{template}");
+        }
+    }
+
+    #[test]
+    fn cluster_that_is_too_old_is_refused() {
+        let chart = chart("a: 1");
+        let kube_version = KubeVersion::parse("v1.19.3").unwrap();
+        let capabilities = Capabilities { kube_version, ..Capabilities::default() };
+        let release =
+            ReleaseInfo { name: "r".into(), namespace: "n".into(), revision: 1, operation: Operation::Install };
+        let error = render(&chart, &chart::Object::new(), &release, &capabilities, &options()).unwrap_err();
+        let want = "chart requires kubeVersion: >=1.20.0-0 which is incompatible with Kubernetes v1.19.3";
+        assert_eq!(error.to_string(), want);
+    }
+}

@@ -1,0 +1,276 @@
+//! `toToml` and `fromToml`: TOML as the Go library of Helm writes and reads it.
+//!
+//! Scalars and arrays come before tables, both by name; tables are indented by their depth; floats always have a
+//! point or an exponent. Authority: BurntSushi/toml v1.6.
+
+use crate::value::strconv::{FloatFormat, format_float};
+use crate::value::{Entries, Map, Str, Value};
+
+const NO_KEY: &str = "toml: top-level values must be Go maps or structs";
+const NIL_IN_ARRAY: &str = "toml: cannot encode array with nil element";
+
+/// The TOML text of a value.
+///
+/// # Errors
+/// The value has no TOML form; the text is the Go library's.
+pub(super) fn marshal(value: &Value) -> Result<Vec<u8>, String> {
+    let mut writer = Writer { out: Vec::new() };
+    writer.encode(&mut Vec::new(), value)?;
+    Ok(writer.out)
+}
+
+/// Live values of a TOML document.
+///
+/// # Errors
+/// The text is no TOML. The wording is not the Go library's.
+pub(super) fn unmarshal(text: &[u8]) -> Result<Map, String> {
+    let text = std::str::from_utf8(text).map_err(|error| format!("toml: {error}"))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| format!("toml: {}", error.message()))?;
+    Ok(thaw_table(table))
+}
+
+fn thaw_table(table: toml::Table) -> Map {
+    Map::any(table.into_iter().map(|(key, value)| (Str::from(key), thaw(value))).collect::<Entries>())
+}
+
+fn thaw(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::string(text),
+        toml::Value::Integer(number) => Value::int64(number),
+        toml::Value::Float(number) => Value::Float(number),
+        toml::Value::Boolean(flag) => Value::Bool(flag),
+        toml::Value::Datetime(time) => Value::string(time.to_string()),
+        toml::Value::Array(items) => Value::list(items.into_iter().map(thaw).collect()),
+        toml::Value::Table(table) => Value::Map(thaw_table(table)),
+    }
+}
+
+struct Writer {
+    out: Vec<u8>,
+}
+
+impl Writer {
+    fn encode(&mut self, key: &mut Vec<Str>, value: &Value) -> Result<(), String> {
+        match value {
+            Value::Nil => Err("reflect: call of reflect.Value.Type on zero Value".into()),
+            Value::Map(map) if map.entries.is_none() => Ok(()),
+            Value::Map(map) => {
+                if key.len() == 1 {
+                    self.newline();
+                }
+                if !key.is_empty() {
+                    self.head(key, "[", "]");
+                }
+                self.table(key, map)
+            }
+            Value::List(list) if is_array_of_tables(value)? => {
+                if key.is_empty() {
+                    return Err(NO_KEY.into());
+                }
+                for item in list.as_slice() {
+                    if let Value::Map(map) = item {
+                        self.newline();
+                        self.head(key, "[[", "]]");
+                        self.table(key, map)?;
+                    }
+                }
+                Ok(())
+            }
+            Value::Object(object) => self.encode(key, &Value::thaw(&object.to_json())),
+            value => {
+                let Some(name) = key.last() else { return self.element(value) };
+                let name = quoted_key(name);
+                self.indent(key);
+                self.out.extend_from_slice(&name);
+                self.out.extend_from_slice(b" = ");
+                self.element(value)?;
+                self.newline();
+                Ok(())
+            }
+        }
+    }
+
+    /// The entries of a table below its head: what is no table first.
+    fn table(&mut self, key: &mut Vec<Str>, map: &Map) -> Result<(), String> {
+        for (name, value) in direct_then_tables(map)? {
+            key.push(name);
+            self.encode(key, &value)?;
+            key.pop();
+        }
+        Ok(())
+    }
+
+    /// A value on the right of `=` or in an array.
+    fn element(&mut self, value: &Value) -> Result<(), String> {
+        match value {
+            Value::Nil => return Err(NIL_IN_ARRAY.into()),
+            Value::Bool(flag) => self.out.extend_from_slice(flag.to_string().as_bytes()),
+            Value::Int(crate::value::IntType::Duration, _) => {
+                self.quoted(&crate::value::fmt::sprint(std::slice::from_ref(value)));
+            }
+            Value::Int(_, number) => self.out.extend_from_slice(number.to_string().as_bytes()),
+            Value::Uint(_, number) => self.out.extend_from_slice(number.to_string().as_bytes()),
+            Value::Float(number) => self.out.extend_from_slice(float_text(*number).as_bytes()),
+            Value::Str(text) => self.quoted(text.as_bytes()),
+            Value::Bytes(bytes) => {
+                let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
+                self.out.extend_from_slice(format!("[{}]", numbers.join(", ")).as_bytes());
+            }
+            Value::List(list) => {
+                self.out.push(b'[');
+                for (i, item) in list.as_slice().iter().enumerate() {
+                    if i > 0 {
+                        self.out.extend_from_slice(b", ");
+                    }
+                    self.element(item)?;
+                }
+                self.out.push(b']');
+            }
+            Value::Map(map) => self.inline_table(map)?,
+            Value::Object(object) => self.element(&Value::thaw(&object.to_json()))?,
+        }
+        Ok(())
+    }
+
+    fn inline_table(&mut self, map: &Map) -> Result<(), String> {
+        self.out.push(b'{');
+        for (i, (name, value)) in direct_then_tables(map)?.into_iter().enumerate() {
+            if i > 0 {
+                self.out.extend_from_slice(b", ");
+            }
+            self.out.extend_from_slice(&quoted_key(&name));
+            self.out.extend_from_slice(b" = ");
+            self.element(&value)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn head(&mut self, key: &[Str], open: &str, close: &str) {
+        self.indent(key);
+        self.out.extend_from_slice(open.as_bytes());
+        self.out.extend_from_slice(&key.iter().map(quoted_key).collect::<Vec<_>>().join(&b"."[..]));
+        self.out.extend_from_slice(close.as_bytes());
+        self.newline();
+    }
+
+    fn indent(&mut self, key: &[Str]) {
+        self.out.extend(std::iter::repeat_n(b' ', 2 * (key.len() - 1)));
+    }
+
+    fn newline(&mut self) {
+        if !self.out.is_empty() {
+            self.out.push(b'\n');
+        }
+    }
+
+    fn quoted(&mut self, text: &[u8]) {
+        self.out.extend_from_slice(&quoted(text));
+    }
+}
+
+/// The entries in the order in which they are written, without nil ones.
+fn direct_then_tables(map: &Map) -> Result<Vec<(Str, Value)>, String> {
+    let mut direct = Vec::new();
+    let mut tables = Vec::new();
+    for (name, value) in map.snapshot() {
+        match &value {
+            Value::Nil => {}
+            Value::Map(Map { entries: None, .. }) => {}
+            Value::List(list) if list.items.is_none() => {}
+            Value::Map(_) | Value::Object(_) => tables.push((name, value)),
+            _ if is_array_of_tables(&value)? => tables.push((name, value)),
+            _ => direct.push((name, value)),
+        }
+    }
+    direct.append(&mut tables);
+    Ok(direct)
+}
+
+/// Whether the value is a list of tables only. Lists with nil in them are refused, at any depth.
+fn is_array_of_tables(value: &Value) -> Result<bool, String> {
+    let Value::List(list) = value else { return Ok(false) };
+    let mut only_tables = !list.as_slice().is_empty();
+    for item in list.as_slice() {
+        if matches!(item, Value::Nil) {
+            return Err(NIL_IN_ARRAY.into());
+        }
+        is_array_of_tables(item)?;
+        only_tables &= matches!(item, Value::Map(_));
+    }
+    Ok(only_tables)
+}
+
+fn float_text(number: f64) -> String {
+    let sign = if number.is_sign_negative() { "-" } else { "" };
+    if number.is_nan() {
+        return format!("{sign}nan");
+    }
+    if number.is_infinite() {
+        return format!("{sign}inf");
+    }
+    let text = format_float(number, FloatFormat::General, None);
+    if text.contains(['e', '.']) { text } else { format!("{text}.0") }
+}
+
+fn quoted_key(key: &Str) -> Vec<u8> {
+    let is_bare = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let bytes = key.as_bytes();
+    if !bytes.is_empty() && bytes.iter().all(is_bare) { bytes.to_vec() } else { quoted(bytes) }
+}
+
+fn quoted(text: &[u8]) -> Vec<u8> {
+    let mut out = vec![b'"'];
+    for byte in text {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            0x00..=0x1f | 0x7f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            other => out.push(*other),
+        }
+    }
+    out.push(b'"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(value: serde_json::Value) -> String {
+        match marshal(&Value::thaw(&value)) {
+            Ok(text) => String::from_utf8(text).unwrap(),
+            Err(error) => format!("error: {error}"),
+        }
+    }
+
+    #[test]
+    fn tables_follow_what_is_no_table() {
+        // Printed by Helm v4.3.1's toToml.
+        let value = json!({"t": {"x": 1, "deep": {"y": [1, "a"]}}, "b": true, "a.b": "q\"\n", "l": [{"k": 1}, {"k": {"z": 2}}]});
+        let want = "\"a.b\" = \"q\\\"\\n\"\nb = true\n\n[[l]]\n  k = 1.0\n\n[[l]]\n  [l.k]\n    z = 2.0\n\n[t]\n  x = 1.0\n  \
+                    [t.deep]\n    y = [1.0, \"a\"]\n";
+        assert_eq!(check(value), want);
+    }
+
+    #[test]
+    fn values_without_a_key() {
+        assert_eq!(check(json!(1)), "1.0");
+        assert_eq!(check(json!([{"a": 1}])), format!("error: {NO_KEY}"));
+        assert_eq!(check(json!({"a": [1, null]})), format!("error: {NIL_IN_ARRAY}"));
+        assert_eq!(check(json!({"a": [[{"b": 1, "c": {}}]], "n": null})), "a = [[{b = 1.0, c = {}}]]\n");
+    }
+
+    #[test]
+    fn documents_are_read() {
+        let map = unmarshal(b"a = 1\nb = [1.5, true]\n[c]\nd = 'x'\n").unwrap();
+        assert_eq!(Value::Map(map).freeze(), json!({"a": 1, "b": [1.5, true], "c": {"d": "x"}}));
+        assert!(unmarshal(b"a = ").is_err());
+    }
+}
