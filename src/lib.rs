@@ -9,4 +9,5 @@ pub mod sprig;
 pub mod chart;
 pub mod manifest;
 pub mod render;
+pub mod release;
 pub mod entropy;
