@@ -10,4 +10,5 @@ pub mod chart;
 pub mod manifest;
 pub mod render;
 pub mod release;
+pub mod plan;
 pub mod entropy;

@@ -1,0 +1,403 @@
+//! The state machine: what is seen and what is asked, to one action.
+//!
+//! Read [`decide`] from top to bottom: deletion, suspension and foreign claims come first; then whatever was begun is
+//! brought to an end (pending revisions, remediation); only then something new may start, if nothing holds it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::action::{Action, Decision};
+use super::desired::{Desired, Target};
+use super::health::Health;
+use super::observed::Observed;
+use super::outcome::{Failure, FailureClass};
+use super::reason::{Hold, Reason};
+use crate::release::Status;
+use crate::release::history::Entry;
+use crate::release::marks::Marks;
+use crate::release::progress::{Phase, Progress};
+use crate::text;
+
+/// How long running objects may be unwell before the release is called so: a pod that moves is no news.
+pub const UNHEALTHY_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
+/// How often health is looked at while waiting, besides at every change: some verdicts need only time to pass.
+pub const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
+
+/// How long a pending revision of somebody else is believed to be under way: Helm's own timeout is five minutes.
+pub const FOREIGN_PENDING_PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+
+/// Decides the next action for one release. Pure: the same arguments give the same answer.
+pub fn decide(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
+    if desired.asks.deleted_at.is_some() {
+        return remove(observed, desired, now);
+    }
+    if desired.asks.suspend {
+        return Action::Nothing.because(Reason::Suspended);
+    }
+    if let Some(owner) = &observed.rival {
+        return Action::Nothing.because(Reason::Rival { owner: owner.clone() });
+    }
+    let Some(newest) = observed.history.newest() else {
+        return start(observed, desired, now).into_decision();
+    };
+    match newest.status() {
+        Status::PendingInstall | Status::PendingUpgrade | Status::PendingRollback => match &newest.progress {
+            Some(progress) => resume(observed, desired, newest, progress, now),
+            None => yield_to_other(observed, desired, newest, now),
+        },
+        Status::Uninstalling if newest.progress.is_some() => {
+            Action::Uninstall { revision: newest.revision() }.because(Reason::Deleted)
+        }
+        Status::Uninstalling => yield_to_other(observed, desired, newest, now),
+        Status::Failed => after_failure(observed, desired, newest, now),
+        Status::Deployed => deployed(observed, desired, newest, now),
+        Status::Uninstalled | Status::Superseded | Status::Unknown => start(observed, desired, now).into_decision(),
+    }
+}
+
+/// A pending revision of ours is brought to its end.
+fn resume(observed: &Observed, desired: &Desired, newest: &Entry, progress: &Progress, now: Timestamp) -> Decision {
+    let revision = newest.revision();
+    if let Some(message) = &progress.failure {
+        return give_up(observed, newest, Reason::ApplyFailed { revision, message: message.clone() });
+    }
+    let time_left = progress.deadline.duration_since(now);
+    match progress.phase {
+        Phase::Apply if time_left.is_positive() => {
+            Action::ContinueApply { revision }.because(Reason::ApplyUnfinished { revision })
+        }
+        Phase::Apply => {
+            let allowed = text::duration(progress.deadline.duration_since(progress.started));
+            let message = format!("its objects could not all be written within {allowed}");
+            give_up(observed, newest, Reason::ApplyFailed { revision, message })
+        }
+        Phase::Wait | Phase::Cleanup | Phase::Uninstall => match &observed.health {
+            Health::Healthy => Action::MarkDeployed {
+                revision,
+                supersede: observed.history.deployed_besides(revision),
+                description: description_of_success(newest),
+            }
+            .because(Reason::HealthCheckPassed { revision }),
+            Health::Failed(cause) => {
+                give_up(observed, newest, Reason::HealthCheckFailed { revision, cause: cause.clone() })
+            }
+            _ if is_outdated(observed, desired, newest, now) => {
+                give_up(observed, newest, Reason::Interrupted { revision })
+            }
+            Health::Progressing(why) if time_left.is_positive() => Action::Wait { revision, at_most: time_left }
+                .because(Reason::WaitingForHealth { revision, why: why.clone() })
+                .again_in(time_left.min(LOOK_EVERY)),
+            Health::Progressing(why) => {
+                let allowed = progress.deadline.duration_since(progress.started);
+                give_up(observed, newest, Reason::DeadlineExceeded { revision, allowed, why: why.clone() })
+            }
+        },
+    }
+}
+
+/// Whether something else is desired by now and may start at once: a fix need not wait for the old revision's timeout.
+/// A rollback is never cut short.
+fn is_outdated(observed: &Observed, desired: &Desired, newest: &Entry, now: Timestamp) -> bool {
+    newest.status() != Status::PendingRollback && replaces(&start(observed, desired, now), observed, desired, newest)
+}
+
+/// Whether an attempt may start, at something else than this revision, that was not found impossible before: then what
+/// is broken is mended first.
+fn replaces(start: &Start, observed: &Observed, desired: &Desired, newest: &Entry) -> bool {
+    let target = desired.target.as_ref().ok().map(|target| target.fingerprint);
+    let tried = observed.failed_attempt.as_ref().map(|failed| failed.fingerprint);
+    matches!(start, Start::Now(_))
+        && newest.marks.fingerprint.is_some()
+        && newest.marks.fingerprint != target
+        && tried != target
+}
+
+/// What Helm writes into its history when all went well.
+fn description_of_success(entry: &Entry) -> String {
+    match (entry.status(), entry.rollback_of()) {
+        (_, Some(to)) => format!("Rollback to {to}"),
+        (Status::PendingInstall, None) => "Install complete".to_owned(),
+        _ => "Upgrade complete".to_owned(),
+    }
+}
+
+/// Marks a pending revision of ours failed, counting it unless it was cut short.
+fn give_up(observed: &Observed, newest: &Entry, reason: Reason) -> Decision {
+    let before = newest.marks.fingerprint.map_or(0, |fingerprint| observed.history.failures(&fingerprint));
+    let failures = match (&reason, newest.rollback_of()) {
+        (_, Some(_)) => None,
+        (Reason::Interrupted { .. }, None) => Some(before),
+        _ => Some(before.saturating_add(1)),
+    };
+    Action::MarkFailed {
+        revision: newest.revision(),
+        cause: reason.to_string(),
+        failures,
+        clean_up: newest.status() == Status::PendingInstall,
+    }
+    .because(reason)
+}
+
+/// Somebody else's pending revision: wait while it is fresh, then report, and take over only when asked.
+fn yield_to_other(observed: &Observed, desired: &Desired, newest: &Entry, now: Timestamp) -> Decision {
+    let (revision, status) = (newest.revision(), newest.status());
+    if asks_for_retry(observed, desired) {
+        let reason = Reason::Abandoned { revision, status };
+        return Action::MarkFailed { revision, cause: reason.to_string(), failures: None, clean_up: false }
+            .because(reason);
+    }
+    let since = newest.release.info.last_deployed.map(|time| time.at);
+    let patience = since.map_or(SignedDuration::ZERO, |since| FOREIGN_PENDING_PATIENCE - now.duration_since(since));
+    if patience.is_positive() {
+        return Action::Nothing.because(Reason::ForeignPending { revision, status }).again_in(patience);
+    }
+    Action::Nothing.because(Reason::ForeignPendingStale { revision, status, since })
+}
+
+/// The newest revision failed: something newer replaces it, or what it broke is mended.
+fn after_failure(observed: &Observed, desired: &Desired, newest: &Entry, now: Timestamp) -> Decision {
+    let next = start(observed, desired, now);
+    if !newest.is_ours() || replaces(&next, observed, desired, newest) {
+        return next.into_decision();
+    }
+    let failed = newest.revision();
+    let cause = newest.release.info.description.clone();
+    if let Some(Progress { phase: Phase::Cleanup, existed, .. }) = &newest.progress {
+        return Action::CleanUp { revision: failed, keep: existed.clone() }
+            .because(Reason::InstallFailed { failed, cause });
+    }
+    if newest.rollback_of().is_some() {
+        return match next {
+            Start::Now(decision) => decision,
+            Start::Blocked(_) => tidy(Action::Nothing.because(rollback_failed(observed, newest)), observed, desired),
+        };
+    }
+    match observed.history.rollback_target(failed) {
+        Some(to) => Action::Rollback { revision: observed.history.next_revision(), from: failed, to }
+            .because(Reason::UpgradeFailed { failed, cause }),
+        None => tidy(next.into_decision(), observed, desired),
+    }
+}
+
+fn rollback_failed(observed: &Observed, newest: &Entry) -> Reason {
+    let upgrade = observed.history.newest_failure();
+    Reason::RollbackFailed {
+        rollback: newest.revision(),
+        cause: newest.release.info.description.clone(),
+        failed: upgrade.map(Entry::revision),
+        failed_cause: upgrade.map(|entry| entry.release.info.description.clone()).unwrap_or_default(),
+    }
+}
+
+/// The newest revision is deployed: adopt it, keep it, or replace it.
+fn deployed(observed: &Observed, desired: &Desired, newest: &Entry, now: Timestamp) -> Decision {
+    let target = desired.target.as_ref().ok();
+    let decision = match (newest.marks.fingerprint, target) {
+        (None, Some(target)) if !observed.history.ever_ours() => adopt(observed, desired, newest, target, now),
+        (Some(fingerprint), Some(target)) if fingerprint == target.fingerprint => {
+            in_sync(observed, desired, newest, now)
+        }
+        _ => start(observed, desired, now).into_decision(),
+    };
+    tidy(decision, observed, desired)
+}
+
+/// A release that Helm made and Pintle never touched is compared once; equal costs no rollout.
+fn adopt(observed: &Observed, desired: &Desired, newest: &Entry, target: &Target, now: Timestamp) -> Decision {
+    let revision = newest.revision();
+    let start = match start(observed, desired, now) {
+        Start::Now(decision) => decision,
+        Start::Blocked(decision) => return decision,
+    };
+    let known = observed.comparison.filter(|it| it.revision == revision && it.fingerprint == target.fingerprint);
+    match known {
+        None => Action::Adopt { revision }.because(Reason::AdoptionUndecided { revision }),
+        Some(comparison) if comparison.equal => {
+            let verified = observed.health == Health::Healthy;
+            let marks = Marks { fingerprint: Some(target.fingerprint), verified, ..newest.marks.clone() };
+            Action::Stamp { revision, marks }.because(Reason::AdoptionUndecided { revision })
+        }
+        Some(_) => start.action.because(Reason::AdoptionDiffers { revision, chart: target.chart.clone() }),
+    }
+}
+
+/// What is desired is deployed: what is known about it is written down, and its health is reported.
+fn in_sync(observed: &Observed, desired: &Desired, newest: &Entry, now: Timestamp) -> Decision {
+    let revision = newest.revision();
+    let healthy = observed.health == Health::Healthy;
+    let mut marks = newest.marks.clone();
+    let mut reason = Reason::InSync { revision };
+    if asks_for_retry(observed, desired) {
+        marks.retry.clone_from(&desired.asks.retry);
+        reason = Reason::RetryNotNeeded { revision };
+    }
+    if healthy && !marks.verified {
+        marks.verified = true;
+        reason = Reason::Verified { revision };
+    }
+    if newest.rollback_of().is_some() && !marks.settled {
+        marks.settled = true;
+        reason = Reason::Settled { revision };
+    }
+    if marks != newest.marks {
+        return Action::Stamp { revision, marks }.because(reason);
+    }
+    match unwell_for(observed, now) {
+        None => Action::Nothing.because(reason),
+        Some((why, time)) if time >= UNHEALTHY_AFTER => Action::Nothing.because(Reason::Unhealthy { revision, why }),
+        Some((_, time)) => Action::Nothing.because(reason).again_in(UNHEALTHY_AFTER - time),
+    }
+}
+
+/// Why the running objects are not healthy, and for how long that is known.
+pub(crate) fn unwell_for(observed: &Observed, now: Timestamp) -> Option<(String, SignedDuration)> {
+    let why = match &observed.health {
+        Health::Healthy => return None,
+        Health::Progressing(cause) | Health::Failed(cause) => cause.to_string(),
+    };
+    Some((why, observed.unhealthy_since.map_or(SignedDuration::ZERO, |since| now.duration_since(since))))
+}
+
+/// Where nothing else is to be done, records beyond the limit are deleted.
+fn tidy(decision: Decision, observed: &Observed, desired: &Desired) -> Decision {
+    let max = desired.policy.history_max;
+    let revisions = observed.history.prunable(max);
+    if decision.action != Action::Nothing || revisions.is_empty() {
+        return decision;
+    }
+    let stored = observed.history.entries().len();
+    Action::PruneHistory { revisions }.because(Reason::HistoryTooLong { stored, max })
+}
+
+/// Whether a new attempt may begin.
+enum Start {
+    Now(Decision),
+    /// Nothing, and why.
+    Blocked(Decision),
+}
+
+impl Start {
+    fn into_decision(self) -> Decision {
+        match self {
+            Start::Now(decision) | Start::Blocked(decision) => decision,
+        }
+    }
+}
+
+/// The install or upgrade to what is desired, unless something holds it.
+fn start(observed: &Observed, desired: &Desired, now: Timestamp) -> Start {
+    let target = match &desired.target {
+        Ok(target) => target,
+        Err(failure) => return Start::Blocked(Action::Nothing.because(Reason::Rejected(failure.clone()))),
+    };
+    if let Some(reason) = &desired.asks.hold {
+        let hold = Hold::Manual { reason: reason.clone() };
+        return Start::Blocked(Action::Nothing.because(Reason::Held(hold)));
+    }
+    if let Some(decision) = rejected_before(observed, desired, target, now) {
+        return Start::Blocked(decision);
+    }
+    let retry = asks_for_retry(observed, desired);
+    let history = &observed.history;
+    let stands = history.stands();
+    let failures = history.failures(&target.fingerprint);
+    let retries = if stands { desired.policy.upgrade_retries } else { desired.policy.install_retries };
+    let hold = hold(observed, target, failures, retries);
+    let lifted = retry && hold.is_some();
+    if let Some(hold) = hold.filter(|_| !retry) {
+        return Start::Blocked(Action::Nothing.because(Reason::Held(hold)));
+    }
+
+    let chart = target.chart.clone();
+    let reason = match history.newest() {
+        _ if lifted => Reason::RetryRequested { chart },
+        _ if failures > 0 => Reason::RetryAfterFailure { chart, failures, retries },
+        Some(newest) if stands => {
+            Reason::FingerprintChanged { chart, from: newest.marks.fingerprint, to: target.fingerprint }
+        }
+        _ => Reason::NotInstalled { chart },
+    };
+    let revision = history.next_revision();
+    let action = match history.newest() {
+        Some(newest) if stands => Action::Upgrade { revision, from: newest.revision() },
+        newest => Action::Install { revision, over: newest.filter(|it| may_stand(it)).map(Entry::revision) },
+    };
+    Start::Now(action.because(reason))
+}
+
+/// Whether objects of a failed install may still be in the cluster.
+fn may_stand(entry: &Entry) -> bool {
+    let left_by_other = entry.status() != Status::Uninstalled && !entry.is_ours();
+    left_by_other || entry.progress.as_ref().is_some_and(|progress| progress.phase == Phase::Cleanup)
+}
+
+/// The same inputs failed before anything was stored: wrong inputs stay wrong, the rest has its time.
+fn rejected_before(observed: &Observed, desired: &Desired, target: &Target, now: Timestamp) -> Option<Decision> {
+    let failed = observed.failed_attempt.as_ref()?;
+    if failed.fingerprint != target.fingerprint || failed.retry != desired.asks.retry {
+        return None;
+    }
+    let rejected = || {
+        let failure = Failure { class: failed.class, reason: failed.reason.clone(), message: failed.message.clone() };
+        Action::Nothing.because(Reason::Rejected(failure))
+    };
+    match failed.class {
+        FailureClass::Input | FailureClass::Unhealthy => Some(rejected()),
+        FailureClass::Transient | FailureClass::Refused => {
+            let time_left = failed.again_at?.duration_since(now);
+            time_left.is_positive().then(|| rejected().again_in(time_left))
+        }
+    }
+}
+
+/// What history says against trying this target.
+fn hold(observed: &Observed, target: &Target, failures: u32, retries: u32) -> Option<Hold> {
+    let history = &observed.history;
+    let newest = history.newest()?;
+    if failures > retries {
+        let failed = history.newest_failure_of(&target.fingerprint)?;
+        return Some(Hold::FailedFingerprint {
+            fingerprint: target.fingerprint,
+            failed: failed.revision(),
+            failures,
+            cause: failed.release.info.description.clone(),
+        });
+    }
+    let ours = history.newest_ours()?;
+    let foreign = !newest.is_ours() && newest.status() != Status::Uninstalled;
+    (foreign && ours.marks.fingerprint == Some(target.fingerprint))
+        .then(|| Hold::ForeignRevision { revision: newest.revision(), chart: newest.release.chart.clone() })
+}
+
+/// Whether `pintle.dev/retry-at` asks for something that was not done yet: each value acts once.
+fn asks_for_retry(observed: &Observed, desired: &Desired) -> bool {
+    desired.asks.retry.as_ref().is_some_and(|retry| !observed.history.has_acted(retry))
+}
+
+/// The HelmRelease was deleted: the release goes, step by step, then the finalizer.
+fn remove(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
+    if desired.asks.suspend {
+        return Action::RemoveFinalizer.because(Reason::DeletedWhileSuspended);
+    }
+    if let Some(owner) = &observed.rival {
+        return Action::RemoveFinalizer.because(Reason::Rival { owner: owner.clone() });
+    }
+    let Some(newest) = observed.history.newest().filter(|it| it.status() != Status::Uninstalled) else {
+        return Action::RemoveFinalizer.because(Reason::Gone);
+    };
+    if !observed.history.ever_ours() {
+        return Action::RemoveFinalizer.because(Reason::NeverOurs);
+    }
+    if newest.status().is_pending() && newest.progress.is_none() {
+        let yielding = yield_to_other(observed, desired, newest, now);
+        if matches!(yielding.reason, Reason::ForeignPending { .. }) {
+            return yielding;
+        }
+    }
+    let overdue = desired.asks.deleted_at.is_some_and(|at| now.duration_since(at) > desired.policy.uninstall_timeout);
+    Action::Uninstall { revision: newest.revision() }.because(if overdue {
+        Reason::UninstallOverdue
+    } else {
+        Reason::Deleted
+    })
+}

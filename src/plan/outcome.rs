@@ -1,0 +1,115 @@
+//! What an action really did.
+
+use std::borrow::Cow;
+
+use jiff::SignedDuration;
+
+use crate::manifest::id::ObjectId;
+use crate::release::Revision;
+
+use super::observed::Comparison;
+
+/// What carrying out one action gave.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What was written or learnt before the action ended, well or not.
+    pub done: Done,
+    /// Why it ended early. The next decision sees what was stored and goes on from there.
+    pub failure: Option<Failure>,
+    /// Fields taken over from other managers.
+    pub forced: Vec<ForcedField>,
+}
+
+/// What was written or learnt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Done {
+    /// Nothing was written.
+    #[default]
+    Nothing,
+    /// A revision was stored as pending, and objects of it written; all of them unless there is a failure.
+    Stored { revision: Revision },
+    /// A revision's record changed: its status, its marks.
+    Recorded { revision: Revision },
+    /// An adopted revision was compared.
+    Compared(Comparison),
+    /// Objects were deleted; these are still there.
+    Deleting { left: Vec<ObjectId> },
+    /// Everything was deleted, records included.
+    Deleted,
+    /// The finalizer was removed.
+    Released,
+    /// Old records were deleted.
+    Pruned { revisions: Vec<Revision> },
+}
+
+/// What went wrong, and which kind of wrong it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub class: FailureClass,
+    /// A CamelCase word for conditions, Events and metrics: the name of the error's variant.
+    pub reason: Cow<'static, str>,
+    /// What happened, to which object, and what to do.
+    pub message: String,
+}
+
+/// What a failure asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureClass {
+    /// May pass by itself: timeouts, 429, 5xx, write conflicts, webhooks that do not answer. Tried again with backoff;
+    /// no budget is used.
+    Transient,
+    /// The inputs are wrong: values, schema, rendering, versions, immutable fields. Stalled until an input changes.
+    Input,
+    /// The cluster says no: rights, missing namespace or kind, admission, quota, somebody else's object. Stalled;
+    /// tried again at each interval and when the missing thing appears.
+    Refused,
+    /// What was written does not become healthy: remediated, then held.
+    Unhealthy,
+}
+
+impl Failure {
+    /// When to look whether it has passed, where it was refused: at each interval, and earlier where something is missing
+    /// that may appear at any moment without a watch to tell.
+    pub fn look_again(&self, interval: SignedDuration) -> SignedDuration {
+        const MISSING_AGAIN: SignedDuration = SignedDuration::from_secs(15);
+        match self.reason.as_ref() {
+            "NamespaceMissing" | "KindMissing" => interval.min(MISSING_AGAIN),
+            _ => interval,
+        }
+    }
+}
+
+impl FailureClass {
+    /// The word in conditions, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FailureClass::Transient => "transient",
+            FailureClass::Input => "input",
+            FailureClass::Refused => "refused",
+            FailureClass::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// A field that another manager owned and that was taken over.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ForcedField {
+    pub object: ObjectId,
+    /// The field's path as the API server names it, `.spec.replicas`.
+    pub field: String,
+    pub previous_manager: String,
+}
+
+impl Outcome {
+    pub fn nothing() -> Self {
+        Outcome::default()
+    }
+
+    pub fn done(done: Done) -> Self {
+        Outcome { done, ..Outcome::default() }
+    }
+
+    pub fn failed(done: Done, failure: Failure) -> Self {
+        Outcome { done, failure: Some(failure), ..Outcome::default() }
+    }
+}
