@@ -11,4 +11,5 @@ pub mod manifest;
 pub mod render;
 pub mod release;
 pub mod plan;
+pub mod api;
 pub mod entropy;

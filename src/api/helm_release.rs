@@ -1,0 +1,369 @@
+//! HelmRelease: one chart with its values, kept running in the cluster.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Duration, GitReference, LocalReference, ObjectRef, any_object};
+use crate::release::JsonMap;
+
+/// What shall run: a chart, its values, and the rules of its deployment.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "pintle.dev",
+    version = "v1",
+    kind = "HelmRelease",
+    namespaced,
+    status = "HelmReleaseStatus",
+    shortname = "hr",
+    category = "pintle",
+    derive = "PartialEq",
+    doc = "HelmRelease keeps one chart with its values running in the cluster, and rolls back by itself when an upgrade does not become healthy.",
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Chart","type":"string","jsonPath":".status.history[0].chart"}"#,
+    printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.history[0].version"}"#,
+    printcolumn = r#"{"name":"Revision","type":"integer","jsonPath":".status.history[0].revision"}"#,
+    printcolumn = r#"{"name":"Health","type":"string","jsonPath":".status.conditions[?(@.type==\"Healthy\")].status"}"#,
+    printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.summary"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.targetNamespace) == has(oldSelf.targetNamespace) && (!has(self.targetNamespace) || self.targetNamespace == oldSelf.targetNamespace)").message("targetNamespace cannot change: delete the HelmRelease and create it again"))]
+#[x_kube(validation = Rule::new("has(self.releaseName) == has(oldSelf.releaseName) && (!has(self.releaseName) || self.releaseName == oldSelf.releaseName)").message("releaseName cannot change: delete the HelmRelease and create it again"))]
+pub struct HelmReleaseSpec {
+    /// How often everything is checked, besides at every change that is seen: the chart's source, and what was refused.
+    /// A Go duration from 1s to 24h.
+    #[serde(default = "default_interval")]
+    pub interval: Duration,
+    /// Whether nothing is to be done for now. Health goes on being reported. A HelmRelease that is deleted while
+    /// suspended leaves its objects in the cluster.
+    #[serde(default)]
+    pub suspend: bool,
+    /// How long an install, upgrade, rollback or uninstall may take until everything is healthy, or gone. A Go
+    /// duration from 1s to 24h.
+    #[serde(default = "default_timeout")]
+    pub timeout: Duration,
+    /// Where the chart comes from.
+    pub chart: ChartSpec,
+    /// Values for the chart. They win over those of `valuesFrom` and over the chart's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub values: Option<JsonMap>,
+    /// ConfigMaps and Secrets that hold values, in the namespace of the HelmRelease. Later ones win over earlier ones;
+    /// lists are replaced, not joined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub values_from: Vec<ValuesReference>,
+    /// The name of the Helm release, at most 53 characters. Default: the name of the HelmRelease, with
+    /// `targetNamespace` and a dash before it where that is set; shortened where it is too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 53),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
+    pub release_name: Option<String>,
+    /// The namespace of the release and its records. It must exist. Default: the namespace of the HelmRelease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub target_namespace: Option<String>,
+    /// The ServiceAccount, in the namespace of the HelmRelease, with whose rights everything is read and written.
+    /// Default: what the controller was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub service_account_name: Option<String>,
+    /// How many revisions are kept; 0 keeps all. The deployed one, the last one that was verified healthy and the last
+    /// failure are kept in any case.
+    #[serde(default = "default_history_max")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub max_history: u32,
+    /// Rules for the first install.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<InstallSpec>,
+    /// Rules for upgrades.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeSpec>,
+    /// Rules for rollbacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<ActionSpec>,
+    /// Rules for uninstalling, when the HelmRelease is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uninstall: Option<ActionSpec>,
+    /// What happens to fields that another manager owns: `force` takes them over and reports each, `fail` refuses
+    /// before the first write and lists all.
+    #[serde(default)]
+    pub conflicts: ConflictsSpec,
+    /// When a rollout is given up before its timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_fast: Option<FailFastSpec>,
+}
+
+/// Where a chart comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.oci) != has(self.git)").message("give exactly one of oci and git"))]
+pub struct ChartSpec {
+    /// A chart in an OCI registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oci: Option<OciChart>,
+    /// A chart in a Git repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitChart>,
+}
+
+/// A chart in an OCI registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.version), has(self.tag), has(self.digest)].filter(x, x).size() == 1").message("give exactly one of version, tag and digest"))]
+pub struct OciChart {
+    /// The repository of the chart, `oci://registry.example.com/charts/podinfo`, without tag or digest.
+    #[schemars(length(max = 2048), regex(pattern = "^oci://[^@]+$"))]
+    pub url: String,
+    /// A range of versions, `>=6.0.0 <7.0.0` or `6.x`: the newest tag within it is taken. Pre-releases are taken only
+    /// where the range names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub version: Option<String>,
+    /// A tag. When it moves, the release is upgraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub tag: Option<String>,
+    /// The digest of the chart's manifest, `sha256:` and 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
+    pub digest: Option<String>,
+    /// A Secret with `username` and `password`, or of type `kubernetes.io/dockerconfigjson`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalReference>,
+    /// Whether the registry is spoken to over plain HTTP.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+/// A chart in a Git repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.url.startsWith('https://') || self.insecure").message("url must begin with https:// unless insecure is true"))]
+pub struct GitChart {
+    /// The repository, `https://git.example.com/org/charts.git`.
+    #[schemars(length(max = 2048), regex(pattern = "^https?://.+$"))]
+    pub url: String,
+    /// The branch, tag or commit. Default: the repository's default branch.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<GitReference>,
+    /// The folder of the chart in the repository. Default: its root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub path: Option<String>,
+    /// A Secret with `username` and `password`, or with `bearerToken`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalReference>,
+    /// Whether plain HTTP is allowed.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+/// A ConfigMap or Secret that holds values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValuesReference {
+    pub kind: ValuesKind,
+    /// The name of the object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key that holds the values as YAML.
+    #[serde(default = "default_values_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[\-._a-zA-Z0-9]+$"))]
+    pub values_key: String,
+    /// Whether the object or the key may be missing.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// The kinds of objects that hold values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ValuesKind {
+    ConfigMap,
+    Secret,
+}
+
+/// Rules for the first install.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct InstallSpec {
+    /// How long the install may take. Default: the release's `timeout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// What happens when it fails: what it created is deleted, then it is tried again or held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediation: Option<RemediationSpec>,
+}
+
+/// Rules for upgrades.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct UpgradeSpec {
+    /// How long the upgrade may take. Default: the release's `timeout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// What happens when it fails: it is rolled back, then tried again or held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediation: Option<RemediationSpec>,
+}
+
+/// How often a failure is tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct RemediationSpec {
+    /// How often the same chart and values are tried again after they failed. Then they are held until they change.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 100))]
+    pub retries: u32,
+}
+
+/// Rules for an action that has only a time limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct ActionSpec {
+    /// How long it may take. Default: the release's `timeout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+}
+
+/// What happens to fields that another manager owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConflictsSpec {
+    #[default]
+    Force,
+    Fail,
+}
+
+/// When a rollout is given up before its timeout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailFastSpec {
+    /// How often a container may crash in one attempt before the attempt has failed.
+    #[serde(default = "default_crash_restarts")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub crash_restarts: u32,
+    /// How long an image may fail to be pulled, or a container's configuration be missing. A Go duration up to 24h.
+    #[serde(default = "default_image_pull")]
+    pub image_pull: Duration,
+    /// Whether crashes end a first install early too. By default it waits for its timeout: applications restart until
+    /// their database is up.
+    #[serde(default)]
+    pub on_install: bool,
+}
+
+impl Default for FailFastSpec {
+    fn default() -> Self {
+        let (crash_restarts, image_pull) = (default_crash_restarts(), default_image_pull());
+        FailFastSpec { crash_restarts, image_pull, on_install: false }
+    }
+}
+
+fn default_interval() -> Duration {
+    "10m".into()
+}
+
+fn default_timeout() -> Duration {
+    "5m".into()
+}
+
+fn default_history_max() -> u32 {
+    10
+}
+
+fn default_values_key() -> String {
+    "values.yaml".to_owned()
+}
+
+fn default_crash_restarts() -> u32 {
+    3
+}
+
+fn default_image_pull() -> Duration {
+    "60s".into()
+}
+
+/// What was seen and done.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HelmReleaseStatus {
+    /// The generation of the spec that the rest of the status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// One sentence: what is going on.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// `Ready`, `Released`, `Healthy`, `Remediated`, `Held`, `Reconciling`, `Stalled`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The stored revisions, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<RevisionStatus>,
+    /// The last attempt that failed before anything was stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_attempt: Option<FailedAttemptStatus>,
+    /// The objects of the newest revision.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inventory: Vec<ObjectRef>,
+    /// Since when the release is suspended, as far as it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_at: Option<String>,
+    /// The last `pintle.dev/reconcile-at` that was acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+}
+
+/// A stored revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionStatus {
+    /// The number of the revision.
+    pub revision: u32,
+    /// The name of the chart.
+    pub chart: String,
+    /// The version of the chart.
+    pub version: String,
+    /// The version of the application inside the chart.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub app_version: String,
+    /// Helm's status: `deployed`, `superseded`, `failed`, `pending-upgrade`…
+    pub status: String,
+    /// When work on the revision began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed_at: Option<String>,
+    /// The digest of chart, values and options; absent on revisions that somebody else made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Whether its objects were seen healthy.
+    #[serde(default)]
+    pub verified: bool,
+    /// The revision whose content this one repeats, where it is a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_of: Option<u32>,
+    /// Why it failed, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+/// An attempt that failed before anything was stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedAttemptStatus {
+    /// The digest of chart, values and options.
+    pub fingerprint: String,
+    /// The name of the chart.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub chart: String,
+    /// The version of the chart.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// `transient`, `input` or `refused`.
+    pub class: String,
+    /// What went wrong, in one word.
+    pub reason: String,
+    /// What went wrong, and what to do.
+    pub message: String,
+    /// Which retry request stood then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<String>,
+}

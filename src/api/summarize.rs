@@ -1,0 +1,693 @@
+//! A decision and its outcome to the new status, and the Events that tell of it.
+//!
+//! Pure; `now` serves `lastTransitionTime` only. A status that says the same is the same, byte for byte, so that
+//! nothing is written where nothing changed. `Ready` follows one table, which is also in the documentation:
+//!
+//! | situation | Ready | Released | Healthy | also |
+//! |---|---|---|---|---|
+//! | desired fingerprint deployed, healthy | True | True | True | |
+//! | applying or waiting | Unknown | Unknown | of what runs | Reconciling |
+//! | rolled back | False | False | of what runs | Remediated, Held, Stalled |
+//! | input or refused, old revision runs | False | False | of what runs | Stalled |
+//! | pods fail later (beyond 30 s) | False | True | False | |
+//! | source down, last digest known | True | True | of what runs | summary names the source |
+//! | suspended | as before | as before | goes on | summary says since when |
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::ObjectRef;
+use super::helm_release::{FailedAttemptStatus, HelmReleaseStatus, RevisionStatus};
+use crate::manifest::id::ObjectId;
+use crate::plan::decide::{UNHEALTHY_AFTER, unwell_for};
+use crate::plan::outcome::Done;
+use crate::plan::reason::Hold;
+use crate::plan::{Action, Decision, Desired, FailedAttempt, Failure, FailureClass, Health, Observed, Outcome, Reason};
+use crate::release::digest::Fingerprint;
+use crate::release::history::{Entry, History};
+use crate::release::marks::RetryToken;
+use crate::release::{Revision, Status};
+use crate::text::{MESSAGE_BYTES_MAX, truncate};
+
+/// How many revisions the status lists at most; `maxHistory` may keep more.
+const HISTORY_SHOWN_MAX: usize = 20;
+
+/// What was decided upon.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The generation of the HelmRelease.
+    pub generation: i64,
+    pub observed: &'a Observed,
+    pub desired: &'a Desired,
+    /// The objects of the newest revision, where this pass knows them; `None` leaves the inventory as it was.
+    pub inventory: Option<&'a [ObjectId]>,
+}
+
+/// What to write down and what to do then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    pub status: HelmReleaseStatus,
+    pub events: Vec<Event>,
+    pub wake: Wake,
+}
+
+/// When to look again, besides when something is seen to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// At once: something was done, and the next decision follows from it. The status in between need not be written.
+    Now,
+    After(SignedDuration),
+    /// After a backoff that grows with each failure in a row.
+    Backoff,
+}
+
+/// An Event to publish on the HelmRelease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub kind: EventKind,
+    pub reason: String,
+    pub note: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    Normal,
+    Warning,
+}
+
+/// The new status of a HelmRelease, from the one before, what was decided and what came of it.
+pub fn summarize(
+    previous: &HelmReleaseStatus,
+    facts: &Facts<'_>,
+    decision: &Decision,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Summary {
+    let story = Story { previous, facts, decision, outcome };
+    let standing = story.standing();
+    let suspended_at = facts.desired.asks.suspend.then(|| {
+        let since = previous.suspended_at.clone();
+        since.unwrap_or_else(|| Timestamp::from_second(now.as_second()).unwrap_or(now).to_string())
+    });
+    let sentence = truncate(&story.sentence(suspended_at.as_deref()), MESSAGE_BYTES_MAX);
+    let conditions = Conditions { previous: &previous.conditions, next: Vec::new(), facts, now };
+    // The revisions and objects of a release that somebody else owns are told by its owner, and decide who that is.
+    let is_owner = facts.observed.rival.is_none();
+    let status = HelmReleaseStatus {
+        observed_generation: Some(facts.generation),
+        conditions: story.conditions(conditions, &standing, &sentence),
+        summary: sentence,
+        history: if is_owner { history_status(&facts.observed.history) } else { Vec::new() },
+        failed_attempt: story.failed_attempt(),
+        inventory: match facts.inventory {
+            _ if !is_owner => Vec::new(),
+            Some(objects) => objects.iter().map(ObjectRef::from).collect(),
+            None => previous.inventory.clone(),
+        },
+        suspended_at,
+        last_handled_reconcile_at: facts.desired.asks.reconcile.clone(),
+    };
+    Summary { events: story.events(&status), wake: story.wake(), status }
+}
+
+/// The failed attempt that a status remembers, for the next decision. When to try again is the shell's to add.
+pub fn failed_attempt(status: &HelmReleaseStatus) -> Option<FailedAttempt> {
+    let failed = status.failed_attempt.as_ref()?;
+    let classes = [FailureClass::Transient, FailureClass::Input, FailureClass::Refused, FailureClass::Unhealthy];
+    Some(FailedAttempt {
+        fingerprint: Fingerprint::decode(&failed.fingerprint)?,
+        class: classes.into_iter().find(|class| class.as_str() == failed.class)?,
+        reason: failed.reason.clone().into(),
+        message: failed.message.clone(),
+        retry: failed.retry.as_deref().map(RetryToken::from_stored),
+        again_at: None,
+    })
+}
+
+/// Where a release stands: each row of the table above.
+enum Standing {
+    /// What is desired is deployed.
+    Ready,
+    /// What is desired is deployed, and its objects are not well.
+    Unhealthy,
+    /// Something is under way.
+    Busy { reason: String },
+    /// Nothing will happen until somebody changes something.
+    Stalled { reason: String },
+    /// Everything is as it was before.
+    AsBefore,
+}
+
+struct Story<'a> {
+    previous: &'a HelmReleaseStatus,
+    facts: &'a Facts<'a>,
+    decision: &'a Decision,
+    outcome: &'a Outcome,
+}
+
+impl Story<'_> {
+    fn standing(&self) -> Standing {
+        const PROGRESSING: &str = "Progressing";
+        let busy = |reason: &str| Standing::Busy { reason: reason.to_owned() };
+        let stalled = |reason: &str| Standing::Stalled { reason: reason.to_owned() };
+        if let Some(failure) = &self.outcome.failure {
+            // What failed after a revision was stored is for the next decision: it gives the revision up.
+            let is_final =
+                failure.class != FailureClass::Transient && !matches!(self.outcome.done, Done::Stored { .. });
+            return if is_final { stalled(&failure.reason) } else { busy(&failure.reason) };
+        }
+        let reason = &self.decision.reason;
+        match reason {
+            Reason::InSync { .. }
+            | Reason::Verified { .. }
+            | Reason::Settled { .. }
+            | Reason::RetryNotNeeded { .. } => Standing::Ready,
+            Reason::Unhealthy { .. } => Standing::Unhealthy,
+            Reason::Suspended | Reason::HistoryTooLong { .. } => Standing::AsBefore,
+            Reason::Rejected(failure) if failure.class == FailureClass::Transient => busy(reason.name()),
+            Reason::Rejected(_)
+            | Reason::Held(_)
+            | Reason::RollbackFailed { .. }
+            | Reason::Rival { .. }
+            | Reason::ForeignPendingStale { .. }
+            | Reason::UninstallOverdue => stalled(reason.name()),
+            Reason::ForeignPending { .. } => busy(reason.name()),
+            Reason::NotInstalled { .. }
+            | Reason::FingerprintChanged { .. }
+            | Reason::RetryRequested { .. }
+            | Reason::RetryAfterFailure { .. }
+            | Reason::ApplyUnfinished { .. }
+            | Reason::WaitingForHealth { .. }
+            | Reason::HealthCheckPassed { .. }
+            | Reason::HealthCheckFailed { .. }
+            | Reason::DeadlineExceeded { .. }
+            | Reason::ApplyFailed { .. }
+            | Reason::Interrupted { .. }
+            | Reason::Abandoned { .. }
+            | Reason::UpgradeFailed { .. }
+            | Reason::InstallFailed { .. }
+            | Reason::AdoptionUndecided { .. }
+            | Reason::AdoptionDiffers { .. }
+            | Reason::Deleted
+            | Reason::Gone
+            | Reason::DeletedWhileSuspended
+            | Reason::NeverOurs => busy(PROGRESSING),
+        }
+    }
+
+    fn conditions(&self, mut set: Conditions<'_>, standing: &Standing, sentence: &str) -> Vec<Condition> {
+        match standing {
+            Standing::Ready => {
+                set.add("Ready", "True", self.success(), sentence);
+                set.add("Released", "True", self.success(), sentence);
+            }
+            Standing::Unhealthy => {
+                set.add("Ready", "False", "Unhealthy", sentence);
+                set.add("Released", "True", self.success(), &self.deployed().unwrap_or_default());
+            }
+            Standing::Busy { reason } => {
+                set.add("Ready", "Unknown", reason, sentence);
+                set.add("Released", "Unknown", reason, sentence);
+            }
+            Standing::Stalled { reason } => {
+                set.add("Ready", "False", reason, sentence);
+                set.add("Released", "False", reason, sentence);
+            }
+            Standing::AsBefore => {
+                set.keep("Ready");
+                set.keep("Released");
+            }
+        }
+        self.add_health(&mut set);
+        self.add_remediated(&mut set);
+        self.add_held(&mut set, sentence);
+        match standing {
+            Standing::Busy { reason } => set.add("Reconciling", "True", reason, sentence),
+            Standing::Stalled { reason } => set.add("Stalled", "True", reason, sentence),
+            Standing::AsBefore => {
+                set.keep("Stalled");
+            }
+            Standing::Ready | Standing::Unhealthy => {}
+        }
+        set.next
+    }
+
+    /// The health of what runs, whatever else is going on.
+    fn add_health(&self, set: &mut Conditions<'_>) {
+        let observed = self.facts.observed;
+        let Some(newest) = observed.history.newest().filter(|it| it.progress.is_some() || observed.history.stands())
+        else {
+            return;
+        };
+        match &observed.health {
+            Health::Healthy => set.add("Healthy", "True", "Healthy", "all objects are healthy"),
+            Health::Progressing(cause) | Health::Failed(cause) if !newest.status().is_pending() => {
+                let time = unwell_for(observed, set.now).map_or(SignedDuration::ZERO, |(_, time)| time);
+                if time >= UNHEALTHY_AFTER {
+                    set.add("Healthy", "False", "Unhealthy", &cause.to_string());
+                } else if !set.keep("Healthy") {
+                    set.add("Healthy", "Unknown", "Progressing", &cause.to_string());
+                }
+            }
+            Health::Progressing(cause) => set.add("Healthy", "Unknown", "Progressing", &cause.to_string()),
+            Health::Failed(cause) => set.add("Healthy", "False", "Unhealthy", &cause.to_string()),
+        }
+    }
+
+    /// What was done about the last failure, as long as what is desired is not deployed.
+    fn add_remediated(&self, set: &mut Conditions<'_>) {
+        let history = &self.facts.observed.history;
+        let Some(newest) = history.newest().filter(|it| it.is_ours()) else {
+            return;
+        };
+        let is_desired = newest.marks.fingerprint == self.target_fingerprint();
+        match (newest.status(), newest.rollback_of()) {
+            (Status::Deployed, Some(to)) if !newest.marks.settled && !is_desired => {
+                let message = format!("rolled back to revision {to} as revision {}", newest.revision());
+                set.add("Remediated", "True", "RollbackSucceeded", &message);
+            }
+            (Status::Failed, Some(to)) => {
+                let cause = &newest.release.info.description;
+                set.add("Remediated", "False", "RollbackFailed", &format!("rollback to revision {to} failed: {cause}"));
+            }
+            (Status::Failed, None) if newest.progress.is_none() && !history.stands() => {
+                set.add("Remediated", "True", "UninstallSucceeded", "what the failed install created was deleted");
+            }
+            _ => {}
+        }
+    }
+
+    fn add_held(&self, set: &mut Conditions<'_>, sentence: &str) {
+        let asks = &self.facts.desired.asks;
+        if let Some(reason) = &asks.hold {
+            let hold = Hold::Manual { reason: reason.clone() };
+            return set.add("Held", "True", hold.name(), &hold.to_string());
+        }
+        match &self.decision.reason {
+            Reason::Held(hold) => set.add("Held", "True", hold.name(), &hold.to_string()),
+            Reason::RollbackFailed { .. } => set.add("Held", "True", "FailedFingerprint", sentence),
+            Reason::Suspended | Reason::HistoryTooLong { .. } => {
+                set.keep("Held");
+            }
+            _ => {}
+        }
+    }
+
+    /// The reason of success: how the deployed revision came to be.
+    fn success(&self) -> &'static str {
+        let newest = self.facts.observed.history.newest();
+        match newest {
+            Some(entry) if entry.rollback_of().is_some() => "RollbackSucceeded",
+            Some(entry) if entry.release.info.description == INSTALL_COMPLETE => INSTALL_SUCCEEDED,
+            _ => "UpgradeSucceeded",
+        }
+    }
+
+    /// One sentence: what is going on.
+    fn sentence(&self, suspended_at: Option<&str>) -> String {
+        let history = &self.facts.observed.history;
+        let newest = history.newest();
+        if let Some(failure) = &self.outcome.failure {
+            return self.sentence_of_failure(failure);
+        }
+        let deployed = || self.deployed().unwrap_or_else(|| "nothing is deployed".to_owned());
+        let of_attempt = |entry: Option<&Entry>| entry.map(describe_attempt).unwrap_or_default();
+        let reason = &self.decision.reason;
+        match (&self.decision.action, reason) {
+            (_, Reason::Suspended) => match suspended_at {
+                Some(since) => format!("suspended since {since}; {}", deployed()),
+                None => format!("suspended; {}", deployed()),
+            },
+            (_, Reason::HistoryTooLong { .. }) => self.previous.summary.clone(),
+            (
+                _,
+                Reason::InSync { .. }
+                | Reason::Verified { .. }
+                | Reason::Settled { .. }
+                | Reason::RetryNotNeeded { .. },
+            ) => {
+                let mut sentence = deployed();
+                if let Some(reason) = &self.facts.desired.asks.hold {
+                    sentence = format!("{sentence}; {}", Hold::Manual { reason: reason.clone() });
+                }
+                match self.facts.desired.target.as_ref().ok().and_then(|target| target.stale.as_deref()) {
+                    Some(stale) => format!("{sentence}; {stale}"),
+                    None => sentence,
+                }
+            }
+            (_, Reason::Unhealthy { why, .. }) => format!("{} but not healthy: {why}", deployed()),
+            (_, Reason::Held(Hold::FailedFingerprint { failed, failures, cause, .. })) => {
+                let times = if *failures > 1 { format!(" {failures} times, last") } else { String::new() };
+                let attempt = of_attempt(history.get(*failed));
+                format!("{attempt} failed{times}: {cause}{}", self.remedy())
+            }
+            (_, Reason::Held(hold)) => match self.deployed() {
+                Some(deployed) if matches!(hold, Hold::Manual { .. }) => format!("{hold}; {deployed}"),
+                _ => hold.to_string(),
+            },
+            (_, Reason::RollbackFailed { cause, failed_cause, failed, .. }) => {
+                let attempt = of_attempt(failed.and_then(|failed| history.get(failed)));
+                let to = newest.and_then(Entry::rollback_of).map(|to| format!(" to revision {to}")).unwrap_or_default();
+                match failed {
+                    Some(_) => format!("{attempt} failed: {failed_cause}; rollback{to} failed too: {cause}"),
+                    None => format!("rollback{to} failed: {cause}"),
+                }
+            }
+            (_, Reason::Rejected(failure)) => self.sentence_of_failure(failure),
+            (Action::Rollback { from, to, .. }, Reason::UpgradeFailed { cause, .. }) => {
+                format!("{} failed: {cause}; rolling back to revision {to}", of_attempt(history.get(*from)))
+            }
+            (Action::CleanUp { .. }, Reason::InstallFailed { cause, .. }) => {
+                format!("{} failed: {cause}; deleting what it created", of_attempt(newest))
+            }
+            (Action::MarkFailed { cause, .. }, _) => format!("{} failed: {cause}", of_attempt(newest)),
+            (Action::Install { revision, .. }, _) => {
+                format!("installing {} as revision {revision}", self.target_chart())
+            }
+            (Action::Upgrade { revision, .. }, _) => {
+                format!("upgrading to {} as revision {revision}", self.target_chart())
+            }
+            (Action::Wait { .. }, Reason::WaitingForHealth { why, .. }) => {
+                format!("{}: {why}", newest.map(describe_work).unwrap_or_default())
+            }
+            (Action::ContinueApply { .. } | Action::MarkDeployed { .. }, reason) => {
+                format!("{}: {reason}", newest.map(describe_work).unwrap_or_default())
+            }
+            (Action::Uninstall { .. }, reason) => match &self.outcome.done {
+                Done::Deleting { left } if !left.is_empty() => {
+                    let names: Vec<_> = left.iter().map(ToString::to_string).collect();
+                    format!("uninstalling: {} still there: {}", objects(left.len()), names.join(", "))
+                }
+                _ => format!("uninstalling: {reason}"),
+            },
+            (_, reason) => reason.to_string(),
+        }
+    }
+
+    /// A failure of this pass, with what runs on.
+    fn sentence_of_failure(&self, failure: &Failure) -> String {
+        let again = if failure.class == FailureClass::Transient { "; trying again" } else { "" };
+        let stays = self.running().map(|it| format!("; {it} stays")).unwrap_or_default();
+        // Where the history could not be seen, it is not known what is tried.
+        let unseen = self.facts.observed.history.newest().is_none() && !self.previous.history.is_empty();
+        let tries = match (&self.facts.desired.target, &self.decision.action) {
+            (Ok(target), Action::Upgrade { .. } | Action::Nothing) if self.facts.observed.history.stands() => {
+                format!("upgrade to {}: ", target.chart)
+            }
+            (Ok(_), Action::Nothing) if unseen => String::new(),
+            (Ok(target), Action::Install { .. } | Action::Nothing) => format!("install of {}: ", target.chart),
+            _ => String::new(),
+        };
+        // What follows the first line is an excerpt of the file that is to blame.
+        match failure.message.split_once('\n') {
+            Some((sentence, excerpt)) => format!("{tries}{sentence}{again}{stays}\n{excerpt}"),
+            None => format!("{tries}{}{again}{stays}", failure.message),
+        }
+    }
+
+    /// What was done about the failure that is held, as the end of a sentence.
+    fn remedy(&self) -> String {
+        let history = &self.facts.observed.history;
+        match history.newest() {
+            Some(newest) if newest.status() == Status::Deployed => match newest.rollback_of() {
+                Some(to) => format!("; rolled back to revision {to}"),
+                None => format!("; revision {} stays", newest.revision()),
+            },
+            Some(newest) if newest.is_ours() && !history.stands() => "; what it created was deleted".to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// `podinfo 6.5.0 is deployed as revision 18`.
+    fn deployed(&self) -> Option<String> {
+        let entry = self.facts.observed.history.last_deployed()?;
+        Some(format!("{} is deployed as revision {}", entry.release.chart, entry.revision()))
+    }
+
+    /// `revision 18 (podinfo 6.5.0)`.
+    fn running(&self) -> Option<String> {
+        let history = &self.facts.observed.history;
+        if history.newest().is_none() {
+            let told = self.previous.history.iter().find(|told| told.status == Status::Deployed.as_str())?;
+            return Some(format!("revision {} ({} {})", told.revision, told.chart, told.version));
+        }
+        let entry = history.last_deployed()?;
+        Some(format!("revision {} ({})", entry.revision(), entry.release.chart))
+    }
+
+    fn target_fingerprint(&self) -> Option<Fingerprint> {
+        self.facts.desired.target.as_ref().ok().map(|target| target.fingerprint)
+    }
+
+    fn target_chart(&self) -> String {
+        self.facts.desired.target.as_ref().map(|target| target.chart.to_string()).unwrap_or_default()
+    }
+
+    /// The failed attempt to remember: this pass's, or the one before as long as nothing was deployed since.
+    fn failed_attempt(&self) -> Option<FailedAttemptStatus> {
+        if !self.starts() {
+            let over = matches!(self.standing(), Standing::Ready | Standing::Unhealthy);
+            return self.previous.failed_attempt.clone().filter(|_| !over);
+        }
+        let (failure, target) = (self.outcome.failure.as_ref()?, self.facts.desired.target.as_ref().ok()?);
+        (self.outcome.done == Done::Nothing).then(|| FailedAttemptStatus {
+            fingerprint: target.fingerprint.encoded(),
+            chart: target.chart.name.clone(),
+            version: target.chart.version.clone(),
+            class: failure.class.as_str().to_owned(),
+            reason: failure.reason.clone().into_owned(),
+            message: truncate(&failure.message, MESSAGE_BYTES_MAX),
+            retry: self.facts.desired.asks.retry.as_ref().map(|retry| retry.as_str().to_owned()),
+        })
+    }
+
+    /// Whether the action prepares something new, which can fail before anything is stored.
+    fn starts(&self) -> bool {
+        matches!(self.decision.action, Action::Install { .. } | Action::Upgrade { .. } | Action::Adopt { .. })
+    }
+
+    fn wake(&self) -> Wake {
+        if let Some(failure) = &self.outcome.failure {
+            let newest = self.facts.observed.history.newest();
+            let mends = newest.is_some_and(|newest| newest.is_ours() && newest.status() == Status::Failed);
+            return match (failure.class, &self.outcome.done) {
+                // The attempt was to replace a failed revision: now that one is rolled back.
+                (_, Done::Nothing) if mends && self.starts() => Wake::Now,
+                (FailureClass::Transient, _) => Wake::Backoff,
+                (_, Done::Stored { .. }) => Wake::Now,
+                _ => Wake::After(failure.look_again(self.facts.desired.policy.interval)),
+            };
+        }
+        let after = Wake::After(self.decision.again_in.unwrap_or(self.facts.desired.policy.interval));
+        match &self.decision.action {
+            Action::Nothing if matches!(&self.decision.reason, Reason::Rejected(f) if f.class == FailureClass::Transient) => {
+                self.decision.again_in.map_or(Wake::Backoff, Wake::After)
+            }
+            Action::Nothing | Action::Wait { .. } | Action::RemoveFinalizer => after,
+            Action::Uninstall { .. } | Action::CleanUp { .. } if matches!(self.outcome.done, Done::Deleting { .. }) => {
+                after
+            }
+            _ => Wake::Now,
+        }
+    }
+
+    fn events(&self, status: &HelmReleaseStatus) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.add_events_of_outcome(&mut events);
+        self.add_events_of_changes(status, &mut events);
+        events
+    }
+
+    /// What was done.
+    fn add_events_of_outcome(&self, events: &mut Vec<Event>) {
+        let newest = self.facts.observed.history.newest();
+        let mut tell = |kind, reason: &str, note: String| {
+            events.push(Event { kind, reason: reason.to_owned(), note: truncate(&note, MESSAGE_BYTES_MAX) });
+        };
+        if !self.outcome.forced.is_empty() {
+            let forced = self.outcome.forced.iter();
+            let forced: Vec<_> =
+                forced.map(|it| format!("{} {} from {}", it.object, it.field, it.previous_manager)).collect();
+            tell(EventKind::Normal, "FieldsForced", format!("took over {}", forced.join(", ")));
+        }
+        if self.outcome.failure.is_some() {
+            return;
+        }
+        match (&self.decision.action, newest) {
+            (Action::MarkDeployed { revision, .. }, Some(entry)) => {
+                let note = match entry.rollback_of() {
+                    Some(to) => format!("rolled back to revision {to} as revision {revision}"),
+                    None => format!("{} is deployed as revision {revision}", entry.release.chart),
+                };
+                tell(EventKind::Normal, &format!("{}Succeeded", action_word(entry)), note);
+            }
+            (Action::MarkFailed { .. }, Some(entry)) if matches!(self.decision.reason, Reason::Interrupted { .. }) => {
+                tell(
+                    EventKind::Normal,
+                    "Interrupted",
+                    format!("{}: {}", describe_attempt(entry), self.decision.reason),
+                );
+            }
+            (Action::MarkFailed { .. }, Some(entry)) => {
+                // The reason, not the recorded cause: application logs stay out of Events.
+                let note = format!("{} failed: {}", describe_attempt(entry), self.decision.reason);
+                tell(EventKind::Warning, &format!("{}Failed", action_word(entry)), note);
+            }
+            (Action::Uninstall { .. }, _) if self.outcome.done == Done::Deleted => {
+                tell(EventKind::Normal, "UninstallSucceeded", "all objects of the release are gone".to_owned());
+            }
+            (Action::Adopt { revision }, _) => {
+                if let Done::Compared(comparison) = &self.outcome.done
+                    && comparison.equal
+                {
+                    let note = format!("revision {revision} of Helm is what is desired; it is taken over as it is");
+                    tell(EventKind::Normal, "Adopted", note);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What turned: told once, when a condition changes its status or its reason.
+    fn add_events_of_changes(&self, status: &HelmReleaseStatus, events: &mut Vec<Event>) {
+        for condition in &status.conditions {
+            let before = self.previous.conditions.iter().find(|it| it.type_ == condition.type_);
+            let is_new =
+                before.is_none_or(|before| (&before.status, &before.reason) != (&condition.status, &condition.reason));
+            let news = match (condition.type_.as_str(), condition.status.as_str()) {
+                ("Held", "True") => Some((EventKind::Warning, held_note(&self.decision.reason, condition))),
+                ("Healthy", "False") if condition.reason == "Unhealthy" && self.is_running() => {
+                    Some((EventKind::Warning, condition.message.clone()))
+                }
+                ("Healthy", "True") if before.is_some_and(|before| before.status == "False") && self.is_running() => {
+                    Some((EventKind::Normal, condition.message.clone()))
+                }
+                // Holds and failed rollbacks have been told already, as what they are.
+                ("Stalled", "True")
+                    if !matches!(self.decision.reason, Reason::Held(_) | Reason::RollbackFailed { .. }) =>
+                {
+                    Some((EventKind::Warning, condition.message.clone()))
+                }
+                ("Reconciling", "True")
+                    if self.outcome.failure.is_some() || matches!(self.decision.reason, Reason::Rejected(_)) =>
+                {
+                    Some((EventKind::Warning, condition.message.clone()))
+                }
+                _ => None,
+            };
+            if let Some((kind, note)) = news.filter(|_| is_new) {
+                events.push(Event { kind, reason: condition.reason.clone(), note });
+            }
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        self.facts.observed.history.newest().is_some_and(|newest| newest.status() == Status::Deployed)
+    }
+}
+
+/// What Helm and we write of a first install that succeeded.
+pub const INSTALL_COMPLETE: &str = "Install complete";
+
+/// The reason of `Released` after a first install.
+pub const INSTALL_SUCCEEDED: &str = "InstallSucceeded";
+
+/// Why it is held, without recorded causes: those may carry application logs, which stay out of Events.
+fn held_note(reason: &Reason, condition: &Condition) -> String {
+    match reason {
+        Reason::Held(Hold::FailedFingerprint { failed, .. }) => {
+            format!("what is desired failed as revision {failed}; change it, or ask for a retry")
+        }
+        Reason::RollbackFailed { rollback, .. } => {
+            format!("the upgrade and its rollback, revision {rollback}, both failed; change it, or ask for a retry")
+        }
+        _ => condition.message.clone(),
+    }
+}
+
+/// `Install`, `Upgrade`, `Rollback`: what a revision is, or was when it was pending.
+fn action_word(entry: &Entry) -> &'static str {
+    match (entry.status(), entry.rollback_of()) {
+        (_, Some(_)) => "Rollback",
+        (Status::PendingInstall, None) => "Install",
+        _ => "Upgrade",
+    }
+}
+
+/// `upgrade to podinfo 6.5.0`.
+fn describe_attempt(entry: &Entry) -> String {
+    let info = &entry.release.info;
+    let chart = &entry.release.chart;
+    let is_first = entry.revision() == Revision(1) || info.first_deployed == info.last_deployed;
+    match (entry.status(), entry.rollback_of()) {
+        (_, Some(to)) => format!("rollback to revision {to}"),
+        (Status::PendingInstall, None) => format!("install of {chart}"),
+        (Status::Failed, None) if is_first => format!("install of {chart}"),
+        _ => format!("upgrade to {chart}"),
+    }
+}
+
+/// `upgrading to podinfo 6.5.0 as revision 18`.
+fn describe_work(entry: &Entry) -> String {
+    let (chart, revision) = (&entry.release.chart, entry.revision());
+    match entry.rollback_of() {
+        Some(to) => format!("rolling back to revision {to} as revision {revision}"),
+        None if entry.status() == Status::PendingInstall => format!("installing {chart} as revision {revision}"),
+        None => format!("upgrading to {chart} as revision {revision}"),
+    }
+}
+
+fn objects(count: usize) -> String {
+    if count == 1 { "1 object is".to_owned() } else { format!("{count} objects are") }
+}
+
+fn history_status(history: &History) -> Vec<RevisionStatus> {
+    history.entries().iter().rev().take(HISTORY_SHOWN_MAX).map(revision_status).collect()
+}
+
+fn revision_status(entry: &Entry) -> RevisionStatus {
+    let release = &entry.release;
+    RevisionStatus {
+        revision: release.revision.0,
+        chart: release.chart.name.clone(),
+        version: release.chart.version.clone(),
+        app_version: release.chart.app_version.clone(),
+        status: release.info.status.to_string(),
+        deployed_at: release.info.last_deployed.map(|time| time.to_string()),
+        fingerprint: entry.marks.fingerprint.map(|fingerprint| fingerprint.encoded()),
+        verified: entry.marks.verified,
+        rollback_of: entry.rollback_of().map(|revision| revision.0),
+        cause: (entry.status() == Status::Failed).then(|| truncate(&release.info.description, MESSAGE_BYTES_MAX)),
+    }
+}
+
+/// The conditions being put together, in their fixed order.
+struct Conditions<'a> {
+    previous: &'a [Condition],
+    next: Vec<Condition>,
+    facts: &'a Facts<'a>,
+    now: Timestamp,
+}
+
+impl Conditions<'_> {
+    /// Adds a condition; its time of transition changes with its status only.
+    fn add(&mut self, name: &str, status: &str, reason: &str, message: &str) {
+        let before = self.previous.iter().find(|it| it.type_ == name && it.status == status);
+        let now = || Time(Timestamp::from_second(self.now.as_second()).unwrap_or(self.now));
+        self.next.push(Condition {
+            type_: name.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: truncate(message, MESSAGE_BYTES_MAX),
+            observed_generation: Some(self.facts.generation),
+            last_transition_time: before.map_or_else(now, |before| before.last_transition_time.clone()),
+        });
+    }
+
+    /// Keeps a condition as it was; tells whether there was one.
+    fn keep(&mut self, name: &str) -> bool {
+        let before = self.previous.iter().find(|it| it.type_ == name);
+        self.next.extend(before.cloned());
+        before.is_some()
+    }
+}

@@ -1,0 +1,392 @@
+//! A spec to what the rest of the program works with, or the fields that are wrong and the way out.
+//!
+//! The CRD's schema and rules refuse most of this at `kubectl apply`. Objects stored under an older schema come here
+//! unchecked, so everything is checked again.
+
+use std::fmt;
+
+use jiff::SignedDuration;
+use kube::ResourceExt;
+
+use super::duration::Duration;
+use super::helm_release::{ConflictsSpec, HelmRelease, HelmReleaseSpec, ValuesReference};
+use super::{GitReference, HOLD, LocalReference, RECONCILE_AT, RETRY_AT};
+use crate::plan::desired::Conflicts;
+use crate::plan::{Asks, Desired, FailFast, Failure, FailureClass, Policy, Target};
+use crate::release::marks::RetryToken;
+use crate::release::{JsonMap, ReleaseId, ReleaseName, digest};
+
+/// What a valid HelmRelease asks for, before its sources are resolved.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    pub release: ReleaseId,
+    pub source: Source,
+    /// The inline values.
+    pub values: JsonMap,
+    pub values_from: Vec<ValuesReference>,
+    /// The ServiceAccount to act as, where the spec names one.
+    pub service_account: Option<String>,
+    pub policy: Policy,
+}
+
+/// Where the chart comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    Oci { url: String, pick: OciPick, secret: Option<LocalReference>, insecure: bool },
+    Git { url: String, reference: GitReference, path: String, secret: Option<LocalReference>, insecure: bool },
+}
+
+/// Which chart of an OCI repository is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum OciPick {
+    /// The newest version within a range.
+    Range(String),
+    Tag(String),
+    Digest(String),
+}
+
+/// A field that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// The path of the field, `spec.chart.oci.version`.
+    pub field: String,
+    /// What is wrong and the way out.
+    pub message: String,
+}
+
+/// All fields that are wrong; at least one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct FieldErrors(pub Vec<FieldError>);
+
+/// `spec.interval: "x" is not a duration; …; spec.chart: …`.
+impl fmt::Display for FieldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: {}", error.field, error.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl From<FieldErrors> for Failure {
+    fn from(errors: FieldErrors) -> Self {
+        Failure { class: FailureClass::Input, reason: "InvalidSpec".into(), message: errors.to_string() }
+    }
+}
+
+/// Checks the whole spec.
+pub fn validate(release: &HelmRelease) -> Result<Inputs, FieldErrors> {
+    let mut errors = Vec::new();
+    let spec = &release.spec;
+    let id = release_id(release).map_err(|error| errors.push(error));
+    let policy = policy(spec, &mut errors);
+    let source = source(spec, &mut errors);
+    for (index, reference) in spec.values_from.iter().enumerate() {
+        if reference.name.is_empty() {
+            errors.push(wrong(format!("spec.valuesFrom[{index}].name"), "name the ConfigMap or Secret"));
+        }
+    }
+    let service_account = spec.service_account_name.clone();
+    // The name becomes part of a user name that is impersonated: nothing else may hide in it.
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-.".contains(&c));
+    if service_account.as_deref().is_some_and(|name| !is_name(name)) {
+        errors.push(wrong("spec.serviceAccountName", "it is not the name of a ServiceAccount"));
+    }
+    match (id, source) {
+        (Ok(release), Some(source)) if errors.is_empty() => Ok(Inputs {
+            release,
+            source,
+            values: spec.values.clone().unwrap_or_default(),
+            values_from: spec.values_from.clone(),
+            service_account,
+            policy,
+        }),
+        _ => Err(FieldErrors(errors)),
+    }
+}
+
+/// What is asked of the release, once its sources are resolved, or why they cannot be.
+///
+/// Works for a spec that [`validate`] refused too (its error is the target then): what was begun is brought to its end
+/// under the default rules for those fields that are wrong. Only a release without a valid name gives an error.
+pub fn desired(release: &HelmRelease, target: Result<Target, Failure>) -> Result<Desired, FieldErrors> {
+    let id = release_id(release).map_err(|error| FieldErrors(vec![error]))?;
+    let policy = policy(&release.spec, &mut Vec::new());
+    Ok(Desired { release: id, target, policy, asks: asks(release) })
+}
+
+/// What people asked for beside the spec.
+pub fn asks(release: &HelmRelease) -> Asks {
+    let annotation = |key: &str| release.annotations().get(key).cloned();
+    Asks {
+        suspend: release.spec.suspend,
+        deleted_at: release.metadata.deletion_timestamp.as_ref().map(|time| time.0),
+        hold: annotation(HOLD),
+        retry: annotation(RETRY_AT).and_then(|value| RetryToken::of(&value)),
+        reconcile: annotation(RECONCILE_AT),
+    }
+}
+
+/// Which release a HelmRelease means: `releaseName`, else its own name after `targetNamespace`, as Flux composes it.
+pub fn release_id(release: &HelmRelease) -> Result<ReleaseId, FieldError> {
+    const LENGTH_MAX: usize = 53;
+    const HEAD: usize = 40;
+    const HASH: usize = 12;
+    let spec = &release.spec;
+    let namespace = spec.target_namespace.clone().or_else(|| release.namespace()).unwrap_or_default();
+    let name = match (&spec.release_name, &spec.target_namespace) {
+        (Some(name), _) => name.clone(),
+        (None, Some(target)) => format!("{target}-{}", release.name_any()),
+        (None, None) => release.name_any(),
+    };
+    let name = if spec.release_name.is_none() && name.len() > LENGTH_MAX {
+        let hash = digest::sha256(name.as_bytes());
+        let hash = hash.trim_start_matches("sha256:");
+        format!("{}-{}", name.get(..HEAD).unwrap_or_default(), &hash[..HASH])
+    } else {
+        name
+    };
+    match ReleaseName::parse(&name) {
+        Ok(name) => Ok(ReleaseId { namespace, name }),
+        Err(error) => Err(wrong("spec.releaseName", format!("{error}; give a valid releaseName"))),
+    }
+}
+
+fn policy(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> Policy {
+    let default = Policy::default();
+    let mut limited = |field: &str, text: Option<&Duration>, default, min_seconds| {
+        let (min, max) = (SignedDuration::from_secs(min_seconds), SignedDuration::from_hours(24));
+        match text.map(|text| text.parse(min, max)) {
+            Some(Ok(duration)) => duration,
+            Some(Err(error)) => {
+                errors.push(wrong(format!("spec.{field}"), error));
+                default
+            }
+            None => default,
+        }
+    };
+    let timeout = limited("timeout", Some(&spec.timeout), default.upgrade_timeout, 1);
+    let install = spec.install.clone().unwrap_or_default();
+    let upgrade = spec.upgrade.clone().unwrap_or_default();
+    let rollback = spec.rollback.clone().unwrap_or_default();
+    let uninstall = spec.uninstall.clone().unwrap_or_default();
+    let fail_fast = spec.fail_fast.clone().unwrap_or_default();
+    Policy {
+        interval: limited("interval", Some(&spec.interval), default.interval, 1),
+        install_timeout: limited("install.timeout", install.timeout.as_ref(), timeout, 1),
+        upgrade_timeout: limited("upgrade.timeout", upgrade.timeout.as_ref(), timeout, 1),
+        rollback_timeout: limited("rollback.timeout", rollback.timeout.as_ref(), timeout, 1),
+        uninstall_timeout: limited("uninstall.timeout", uninstall.timeout.as_ref(), timeout, 1),
+        install_retries: install.remediation.unwrap_or_default().retries,
+        upgrade_retries: upgrade.remediation.unwrap_or_default().retries,
+        history_max: spec.max_history,
+        fail_fast: FailFast {
+            crash_restarts: fail_fast.crash_restarts.max(1),
+            image_pull: limited("failFast.imagePull", Some(&fail_fast.image_pull), default.fail_fast.image_pull, 0),
+            on_install: fail_fast.on_install,
+        },
+        conflicts: match spec.conflicts {
+            ConflictsSpec::Force => Conflicts::Force,
+            ConflictsSpec::Fail => Conflicts::Fail,
+        },
+    }
+}
+
+fn source(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> Option<Source> {
+    let before = errors.len();
+    let source = match (&spec.chart.oci, &spec.chart.git) {
+        (Some(oci), None) => {
+            if !oci.url.strip_prefix("oci://").is_some_and(|rest| !rest.is_empty() && !rest.contains('@')) {
+                let message =
+                    format!("{:?} must be oci:// with registry and repository, without tag or digest", oci.url);
+                errors.push(wrong("spec.chart.oci.url", message));
+            }
+            let pick = match (oci.version.clone(), oci.tag.clone(), oci.digest.clone()) {
+                (Some(range), None, None) => Some(OciPick::Range(range)),
+                (None, Some(tag), None) => Some(OciPick::Tag(tag)),
+                (None, None, Some(digest)) => Some(OciPick::Digest(digest)),
+                _ => {
+                    errors.push(wrong("spec.chart.oci", "give exactly one of version, tag and digest"));
+                    None
+                }
+            };
+            let (url, secret, insecure) = (oci.url.clone(), oci.secret_ref.clone(), oci.insecure);
+            pick.map(|pick| Source::Oci { url, pick, secret, insecure })
+        }
+        (None, Some(git)) => {
+            let reference = git.reference.clone().unwrap_or_default();
+            check_git("spec.chart.git", &git.url, git.insecure, &reference, git.path.as_deref(), errors);
+            Some(Source::Git {
+                url: git.url.clone(),
+                reference,
+                path: git.path.clone().unwrap_or_default(),
+                secret: git.secret_ref.clone(),
+                insecure: git.insecure,
+            })
+        }
+        _ => {
+            errors.push(wrong("spec.chart", "give exactly one of oci and git"));
+            None
+        }
+    };
+    source.filter(|_| errors.len() == before)
+}
+
+/// Checks what a Git source of any kind has in common; `field` is its path.
+pub fn check_git(
+    field: &str,
+    url: &str,
+    insecure: bool,
+    reference: &GitReference,
+    path: Option<&str>,
+    errors: &mut Vec<FieldError>,
+) {
+    if !(url.starts_with("https://") || url.starts_with("http://")) {
+        errors.push(wrong(format!("{field}.url"), format!("{url:?} must begin with https://")));
+    } else if url.starts_with("http://") && !insecure {
+        let message = "plain HTTP shows credentials and content to the network; use https://, or set insecure";
+        errors.push(wrong(format!("{field}.url"), message));
+    }
+    let picks = [&reference.branch, &reference.tag, &reference.commit];
+    if picks.iter().filter(|pick| pick.is_some()).count() > 1 {
+        errors.push(wrong(format!("{field}.ref"), "give at most one of branch, tag and commit"));
+    }
+    let is_sha1 = |commit: &String| commit.len() == 40 && commit.bytes().all(|c| c.is_ascii_hexdigit());
+    if reference.commit.as_ref().is_some_and(|commit| !is_sha1(commit)) {
+        errors.push(wrong(format!("{field}.ref.commit"), "give the whole SHA-1 of the commit, 40 hex digits"));
+    }
+    if path.is_some_and(|path| path.split('/').any(|part| part == "..")) {
+        errors.push(wrong(format!("{field}.path"), "the path must stay inside the repository"));
+    }
+}
+
+fn wrong(field: impl Into<String>, message: impl fmt::Display) -> FieldError {
+    FieldError { field: field.into(), message: message.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn good() -> Value {
+        json!({
+            "apiVersion": "pintle.dev/v1", "kind": "HelmRelease",
+            "metadata": {"name": "podinfo", "namespace": "apps"},
+            "spec": {"chart": {"oci": {"url": "oci://registry.example.com/charts/podinfo", "version": "6.x"}}}
+        })
+    }
+
+    /// The good HelmRelease with one field changed; null takes it away.
+    fn with(pointer: &str, value: Value) -> HelmRelease {
+        let mut object = good();
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let mut at = &mut object;
+        for part in parent.split('/').skip(1) {
+            if at.get(part).is_none() {
+                at[part] = json!({});
+            }
+            at = at.get_mut(part).unwrap();
+        }
+        match value {
+            Value::Null => drop(at.as_object_mut().unwrap().remove(key)),
+            value => at[key] = value,
+        }
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_short_spec_gets_the_defaults() {
+        let inputs = validate(&serde_json::from_value(good()).unwrap()).unwrap();
+        assert_eq!(inputs.policy, Policy::default());
+        assert_eq!(inputs.release.to_string(), "apps/podinfo");
+        assert_eq!(inputs.values, JsonMap::new());
+        let Source::Oci { pick, insecure, .. } = inputs.source else { panic!("{:?}", inputs.source) };
+        assert_eq!((pick, insecure), (OciPick::Range("6.x".to_owned()), false));
+    }
+
+    #[test]
+    fn wrong_fields_are_named_with_the_way_out() {
+        for (pointer, value, want) in [
+            (
+                "/spec/interval",
+                json!("soon"),
+                r#"spec.interval: "soon" is not a duration; write it as 90s, 10m or 1h30m"#,
+            ),
+            ("/spec/interval", json!("1ms"), r#"spec.interval: "1ms" is out of bounds; allowed is 1s to 24h"#),
+            (
+                "/spec/upgrade/timeout",
+                json!("0s"),
+                r#"spec.upgrade.timeout: "0s" is out of bounds; allowed is 1s to 24h"#,
+            ),
+            ("/spec/chart", json!({}), "spec.chart: give exactly one of oci and git"),
+            ("/spec/chart/git", json!({"url": "https://g"}), "spec.chart: give exactly one of oci and git"),
+            ("/spec/chart/oci/tag", json!("v1"), "spec.chart.oci: give exactly one of version, tag and digest"),
+            ("/spec/chart/oci/version", json!(null), "spec.chart.oci: give exactly one of version, tag and digest"),
+            (
+                "/spec/chart/oci/url",
+                json!("https://r/c"),
+                r#"spec.chart.oci.url: "https://r/c" must be oci:// with registry and repository, without tag or digest"#,
+            ),
+            (
+                "/spec/chart",
+                json!({"git": {"url": "http://g/r"}}),
+                "spec.chart.git.url: plain HTTP shows credentials and content to the network; use https://, or set insecure",
+            ),
+            (
+                "/spec/chart",
+                json!({"git": {"url": "https://g/r", "ref": {"branch": "a", "tag": "b"}, "path": "a/../../b"}}),
+                "spec.chart.git.ref: give at most one of branch, tag and commit; \
+                 spec.chart.git.path: the path must stay inside the repository",
+            ),
+            (
+                "/spec/releaseName",
+                json!("A"),
+                "spec.releaseName: release name \"A\" may hold only lower case letters, digits, '-' and '.', and must \
+                 begin and end with a letter or digit; give a valid releaseName",
+            ),
+            (
+                "/spec/serviceAccountName",
+                json!("x:system:masters"),
+                "spec.serviceAccountName: it is not the name of a ServiceAccount",
+            ),
+        ] {
+            let error = validate(&with(pointer, value)).unwrap_err();
+            assert_eq!(error.to_string(), want);
+        }
+    }
+
+    #[test]
+    fn what_was_begun_goes_on_under_a_wrong_spec() {
+        let release = with("/spec/interval", json!("soon"));
+        let failure = Failure::from(validate(&release).unwrap_err());
+        let desired = desired(&release, Err(failure.clone())).unwrap();
+        assert_eq!(desired.policy, Policy::default());
+        assert_eq!(desired.target, Err(failure));
+    }
+
+    #[test]
+    fn release_names_are_composed_as_flux_composes_them() {
+        let name = |release: &HelmRelease| release_id(release).unwrap().to_string();
+        assert_eq!(name(&with("/spec/targetNamespace", json!("prod"))), "prod/prod-podinfo");
+        assert_eq!(name(&with("/spec/releaseName", json!("web"))), "apps/web");
+        let long = name(&with("/metadata/name", json!("a".repeat(60))));
+        // sha256 of sixty letters a
+        assert_eq!(long, format!("apps/{}-11ee391211c6", "a".repeat(40)));
+    }
+
+    #[test]
+    fn annotations_are_asks() {
+        let annotations = json!({HOLD: "Black Friday", RETRY_AT: "1", RECONCILE_AT: "2"});
+        let asks = asks(&with("/metadata/annotations", annotations));
+        assert_eq!(asks.hold.as_deref(), Some("Black Friday"));
+        assert_eq!((asks.retry, asks.reconcile.as_deref()), (RetryToken::of("1"), Some("2")));
+    }
+
+    #[test]
+    fn unknown_fields_are_let_through() {
+        assert!(validate(&with("/spec/fromTheFuture", json!(true))).is_ok());
+    }
+}
