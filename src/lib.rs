@@ -12,4 +12,6 @@ pub mod render;
 pub mod release;
 pub mod plan;
 pub mod api;
+pub mod metrics;
+pub mod telemetry;
 pub mod entropy;
