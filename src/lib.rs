@@ -12,6 +12,7 @@ pub mod render;
 pub mod release;
 pub mod plan;
 pub mod api;
+pub mod source;
 pub mod metrics;
 pub mod telemetry;
 pub mod entropy;
