@@ -15,4 +15,5 @@ pub mod api;
 pub mod source;
 pub mod metrics;
 pub mod telemetry;
+pub mod cluster;
 pub mod entropy;
