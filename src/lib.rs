@@ -16,4 +16,5 @@ pub mod source;
 pub mod metrics;
 pub mod telemetry;
 pub mod cluster;
+pub mod sync;
 pub mod entropy;
