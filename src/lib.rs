@@ -17,4 +17,5 @@ pub mod metrics;
 pub mod telemetry;
 pub mod cluster;
 pub mod sync;
+pub mod reconcile;
 pub mod entropy;

@@ -1,0 +1,471 @@
+//! The shell: drives every HelmRelease through the nine steps, from left to right.
+//!
+//! | step | here | asks the cluster |
+//! |---|---|---|
+//! | wake | [`wake`], [`queue`] | watches |
+//! | validate | `api::validate` | |
+//! | resolve | [`resolve`] | sources, ConfigMaps and Secrets that changed |
+//! | observe | [`observe`] | in the steady state nothing |
+//! | decide | `plan::decide` | |
+//! | prepare | [`prepare`] | charts; `lookup` of templates |
+//! | execute | [`execute`] | writes |
+//! | summarize | `api::summarize` | |
+//! | record | [`record`] | one status patch where something changed, Events |
+//!
+//! A pass carries out one action at most and ends. Waiting for health holds no worker: the object is woken by what it
+//! waits for or by its deadline. All of what is remembered here can be lost at any moment.
+
+mod charts;
+mod error;
+mod execute;
+mod mask;
+mod memory;
+mod objects;
+mod observe;
+mod prepare;
+mod queue;
+mod record;
+mod resolve;
+mod wake;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, error as log_error, info, info_span, warn};
+
+use crate::api::{FINALIZER, HelmRelease, validate};
+use crate::cluster::discovery::Discovery;
+use crate::cluster::error::Error as ClusterError;
+use crate::cluster::events::Events;
+use crate::cluster::identity::{Account, Clients, ServiceAccount, TenantClient};
+use crate::cluster::live::{self, Live};
+use crate::cluster::own::{self, Part};
+use crate::cluster::references::is_namespace_going;
+use crate::cluster::store::Store;
+use crate::metrics::Metrics;
+use crate::plan::{self, Action, Decision, Desired, Failure, FailureClass, Outcome, Policy, Reason, Target};
+use crate::release::ReleaseId;
+use crate::source::Sources;
+
+use execute::Execution;
+use memory::{Memory, Resolved};
+use objects::{Objects, Seen};
+use observe::{Freshness, Observation, observe};
+use queue::Queue;
+use resolve::{Resolution, Resolver};
+
+/// Which HelmRelease.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub namespace: String,
+    pub name: String,
+}
+
+impl Key {
+    fn of(metadata: &ObjectMeta) -> Self {
+        Key {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What a deployment may choose.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Namespaces whose HelmReleases are served; empty for all.
+    pub namespaces: Vec<String>,
+    /// Passes at once.
+    pub concurrency: usize,
+    /// The ServiceAccount of releases that name none, in their own namespace; without it they use the controller's
+    /// rights.
+    pub default_service_account: Option<String>,
+    /// What tells this controller from others: the name of its Pod.
+    pub instance: String,
+    /// How long running passes may take to end when the controller is stopped.
+    pub grace: Duration,
+}
+
+/// Everything that passes share.
+pub struct Shell {
+    options: Options,
+    instance: String,
+    clients: Clients,
+    discovery: Arc<Discovery>,
+    store: Arc<Store>,
+    live: Live,
+    sources: Sources,
+    charts: charts::Charts,
+    renderer: prepare::Renderer,
+    events: Events,
+    metrics: Metrics,
+    objects: Objects,
+    references: wake::References,
+    queue: Queue,
+    memories: Mutex<HashMap<Key, Memory>>,
+}
+
+/// One look at one HelmRelease.
+struct Pass<'a> {
+    key: &'a Key,
+    object: &'a HelmRelease,
+    release: ReleaseId,
+    tenant: TenantClient,
+    policy: Policy,
+    desired: Desired,
+    resolution: Option<Resolution>,
+}
+
+impl Shell {
+    /// The receiver is [`Shell::run`]'s.
+    pub fn new(
+        clients: Clients,
+        sources: Sources,
+        metrics: Metrics,
+        options: Options,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<ReleaseId>) {
+        let discovery = Arc::new(Discovery::new(clients.controller().clone()));
+        let (live, changes) = Live::new(clients.controller().clone(), options.namespaces.clone(), metrics.clone());
+        let shell = Shell {
+            instance: options.instance.clone(),
+            store: Arc::default(),
+            live,
+            sources,
+            charts: charts::Charts::default(),
+            renderer: prepare::Renderer::new(discovery.clone(), metrics.clone()),
+            events: Events::new(options.instance.clone()),
+            metrics,
+            objects: Objects::default(),
+            references: wake::References::default(),
+            queue: Queue::default(),
+            memories: Mutex::default(),
+            discovery,
+            clients,
+            options,
+        };
+        (Arc::new(shell), changes)
+    }
+
+    /// Serves until `stop`, then lets running passes end.
+    pub async fn run(self: Arc<Self>, changes: mpsc::UnboundedReceiver<ReleaseId>, stop: CancellationToken) {
+        let mut streams = wake::spawn(&self, changes);
+        // Without the histories every release would look as if it had never been installed.
+        tokio::select! {
+            () = self.store.synced() => {}
+            () = stop.cancelled() => return,
+        }
+        let mut workers = JoinSet::new();
+        for _ in 0..self.options.concurrency.max(1) {
+            let (shell, stop) = (self.clone(), stop.clone());
+            workers.spawn(async move {
+                loop {
+                    let key = tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return,
+                        key = shell.queue.next() => key,
+                    };
+                    shell.clone().pass_alone(&key).await;
+                    shell.queue.done(&key);
+                }
+            });
+        }
+        info!(concurrency = self.options.concurrency, "controller started");
+        stop.cancelled().await;
+        streams.abort_all();
+        let ended = tokio::time::timeout(self.options.grace, async { while workers.join_next().await.is_some() {} });
+        if ended.await.is_err() {
+            // What they were doing is stored; whoever comes next goes on from there.
+            warn!("passes still running after the grace period were cut off");
+        }
+        info!("controller stopped");
+    }
+
+    /// Whether everything that decisions rest on has been seen once.
+    pub fn is_ready(&self) -> bool {
+        self.objects.is_synced() && self.store.is_synced()
+    }
+
+    /// One pass, with its panics kept to itself.
+    async fn pass_alone(self: Arc<Self>, key: &Key) {
+        let started = Instant::now();
+        let span = info_span!("pass", object = %key);
+        let (shell, of) = (self.clone(), key.clone());
+        let pass = tokio::spawn(async move { shell.pass(&of).await }.instrument(span));
+        match pass.await {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => {
+                let problem = crate::text::chain(&problem);
+                debug!(object = %key, error = problem, "pass ended early");
+                self.back_off(key);
+            }
+            Err(problem) => {
+                log_error!(object = %key, error = %problem, "pass panicked");
+                self.metrics.failure("Panic");
+                self.back_off(key);
+            }
+        }
+        self.metrics.pass(started.elapsed());
+    }
+
+    fn back_off(&self, key: &Key) {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = memories.entry(key.clone()).or_default();
+        let after = memory.backoff();
+        memory.transient_failures = memory.transient_failures.saturating_add(1);
+        drop(memories);
+        self.queue.wake_in(key, after);
+    }
+
+    /// One look at one HelmRelease.
+    ///
+    /// # Errors
+    /// Writes to the HelmRelease itself that failed; everything else is part of its status.
+    async fn pass(&self, key: &Key) -> Result<(), ClusterError> {
+        let Some(seen) = self.objects.get(key) else {
+            self.forget(key);
+            return Ok(());
+        };
+        let object = match &*seen {
+            Seen::Valid(object) => object,
+            Seen::Invalid { metadata, problem } => return self.record_unreadable(key, metadata, problem).await,
+        };
+        let ours = object.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
+        let claimed;
+        let object = match (object.metadata.deletion_timestamp.is_some(), ours) {
+            (true, false) => {
+                self.forget(key);
+                return Ok(());
+            }
+            // Before anything is written for it: what is installed will be uninstalled.
+            (false, false) => {
+                claimed = self.add_finalizer(key, object).await?;
+                &claimed
+            }
+            (_, true) => object,
+        };
+        let mut memory = self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key).unwrap_or_default();
+        let result = self.look(key, object, &mut memory).await;
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), memory);
+        result
+    }
+
+    /// Steps two to nine.
+    async fn look(&self, key: &Key, object: &HelmRelease, memory: &mut Memory) -> Result<(), ClusterError> {
+        let now = Timestamp::now();
+        let release = match validate::release_id(object) {
+            Ok(release) => release,
+            Err(problem) => {
+                let problem = validate::FieldErrors(vec![problem]);
+                return self.record_unreadable(key, &object.metadata, &problem.to_string()).await;
+            }
+        };
+        let tenant = match self.account(key, object) {
+            Ok(account) => self.clients.tenant(&account),
+            Err(problem) => return self.record_unreadable(key, &object.metadata, &problem).await,
+        };
+        memory.note_ask(object);
+        let (target, resolution) = self.resolve(key, object, &tenant, memory).await;
+        let desired = match validate::desired(object, target) {
+            Ok(desired) => desired,
+            Err(problem) => return self.record_unreadable(key, &object.metadata, &problem.to_string()).await,
+        };
+        memory.release = Some(release.clone());
+        let policy = desired.policy.clone();
+        let pass = Pass { key, object, release, tenant, policy, desired, resolution };
+
+        let (observation, decision, outcome) = match self.act(&pass, memory, now).await {
+            Ok(acted) => acted,
+            Err(failure) if pass.is_moot(self, &failure).await => {
+                let blind = Observation::blind();
+                let outcome = Execution::new(self, &pass, memory, &blind, now).let_go().await;
+                let decision = Action::RemoveFinalizer.because(Reason::Gone);
+                return self.record(&pass, memory, &blind, &decision, &outcome, now).await;
+            }
+            Err(failure) => return self.record_blind(&pass, memory, &failure, now).await,
+        };
+        self.record(&pass, memory, &observation, &decision, &outcome, now).await
+    }
+
+    /// Observe, decide, prepare, execute.
+    async fn act(
+        &self,
+        pass: &Pass<'_>,
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> Result<(Observation, Decision, Outcome), Failure> {
+        let mut observation = observe(self, pass, memory, Freshness::Watched, now).await?;
+        let mut decision = plan::decide(&observation.observed, &pass.desired, now);
+        if needs_fresh_history(&decision.action) {
+            observation = observe(self, pass, memory, Freshness::Stored, now).await?;
+            decision = plan::decide(&observation.observed, &pass.desired, now);
+        }
+        // The reason's sentence may hold log lines of an application, which belong into the status only.
+        let (action, reason) = (&decision.action, decision.reason.name());
+        match action {
+            Action::Nothing | Action::Wait { .. } => debug!(release = %pass.release, %action, reason, "decided"),
+            _ => info!(release = %pass.release, %action, reason, "decided"),
+        }
+        self.add_log(pass, memory, &observation, &mut decision).await;
+        let outcome = Execution::new(self, pass, memory, &observation, now).execute(&decision.action).await;
+        Ok((observation, decision, outcome))
+    }
+
+    /// What the failed container said last, for the record of the failure.
+    async fn add_log(&self, pass: &Pass<'_>, memory: &mut Memory, observation: &Observation, decision: &mut Decision) {
+        let (Some((object, pod, Some(container))), Some(record)) = (decision.log_wanted(), observation.records.last())
+        else {
+            return;
+        };
+        // What must not be shown is in the record; without it no line is shown.
+        let Ok(release) = observe::body(self, pass, memory, record).await else { return };
+        let mut secrets = observe::secrets_of(&release);
+        secrets.extend(pass.resolution.iter().flat_map(|resolution| resolution.secrets.iter().cloned()));
+        let lines = i64::try_from(mask::LINES_MAX).unwrap_or(i64::MAX);
+        let log = live::logs(&pass.tenant, &object.namespace, pod, container, lines).await;
+        decision.add_log_lines(mask::lines(&log, &secrets));
+    }
+
+    /// What the spec's references mean, from memory where nothing changed.
+    async fn resolve(
+        &self,
+        key: &Key,
+        object: &HelmRelease,
+        tenant: &TenantClient,
+        memory: &mut Memory,
+    ) -> (Result<Target, Failure>, Option<Resolution>) {
+        if object.metadata.deletion_timestamp.is_some() || object.spec.suspend {
+            let why = "nothing is desired while the HelmRelease is suspended or deleted";
+            return (Err(error::failure(FailureClass::Transient, "Suspended", why)), None);
+        }
+        let inputs = match validate::validate(object) {
+            Ok(inputs) => inputs,
+            Err(problem) => return (Err(problem.into()), None),
+        };
+        let generation = object.metadata.generation.unwrap_or_default();
+        let interval = Duration::try_from(inputs.policy.interval).unwrap_or(Duration::from_secs(600));
+        let asked = validate::asks(object).reconcile;
+        let asked_now = asked != memory.reconciled_at && memory.resolution.is_some();
+        let changed = self.references.take_changed(key);
+        if let Some(known) = &memory.resolution
+            && known.generation == generation
+            && known.at.elapsed() < interval
+            && !asked_now
+            && !changed
+        {
+            return (Ok(known.resolution.target.clone()), Some(known.resolution.clone()));
+        }
+        memory.reconciled_at = asked;
+        let resolver = Resolver {
+            sources: &self.sources,
+            charts: &self.charts,
+            tenant,
+            namespace: &key.namespace,
+            // A little under the interval: the alarm that comes after exactly that time shall find the answer too old.
+            max_age: if asked_now { Duration::ZERO } else { interval.mul_f64(0.9) },
+        };
+        memory.read.clear();
+        let resolved = resolver.resolve(&inputs, &mut memory.read).await;
+        self.references.set(key, &memory.read);
+        match resolved {
+            Ok(resolution) => {
+                // An answer that only memory gave is asked for again soon.
+                memory.resolution = match resolution.target.stale {
+                    Some(_) => None,
+                    None => Some(Resolved { generation, at: Instant::now(), resolution: resolution.clone() }),
+                };
+                (Ok(resolution.target.clone()), Some(resolution))
+            }
+            Err(failure) => {
+                memory.resolution = None;
+                (Err(failure), None)
+            }
+        }
+    }
+
+    fn account(&self, key: &Key, object: &HelmRelease) -> Result<Account, String> {
+        let named = object.spec.service_account_name.as_ref().or(self.options.default_service_account.as_ref());
+        match named {
+            None => Ok(Account::Controller),
+            Some(name) => ServiceAccount::parse(&key.namespace, name)
+                .map(Account::ServiceAccount)
+                .map_err(|problem| format!("spec.serviceAccountName: {problem}")),
+        }
+    }
+
+    async fn add_finalizer(&self, key: &Key, object: &HelmRelease) -> Result<HelmRelease, ClusterError> {
+        let mut finalizers = object.finalizers().to_vec();
+        finalizers.push(FINALIZER.to_owned());
+        let patch =
+            json!({"metadata": {"finalizers": finalizers, "resourceVersion": object.metadata.resource_version}});
+        self.patch_object(key, &patch).await
+    }
+
+    /// Merges a patch into the HelmRelease, and remembers what came of it.
+    async fn patch_object(&self, key: &Key, patch: &serde_json::Value) -> Result<HelmRelease, ClusterError> {
+        let client = self.clients.controller();
+        let changed: HelmRelease =
+            own::patch::<HelmRelease, _>(client, &key.namespace, &key.name, Part::Object, patch).await?;
+        self.objects.note(changed.clone());
+        Ok(changed)
+    }
+
+    /// The HelmRelease is gone, and so is what was remembered of it.
+    fn forget(&self, key: &Key) {
+        let memory = self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.references.set(key, &Vec::new());
+        if let Some(memory) = memory {
+            self.metrics.ready_changed(memory.ready, None);
+            if let Some(release) = memory.release
+                && self.objects.owner(&release).is_none()
+            {
+                self.live.unfollow(&release);
+            }
+        }
+    }
+}
+
+impl Pass<'_> {
+    /// Whether refused work does not matter any more: the HelmRelease is deleted together with the release's namespace,
+    /// which takes the rights along before the objects.
+    async fn is_moot(&self, shell: &Shell, failure: &Failure) -> bool {
+        failure.class == FailureClass::Refused
+            && self.object.metadata.deletion_timestamp.is_some()
+            && is_namespace_going(shell.clients.controller(), &self.release.namespace).await
+    }
+}
+
+/// Whether a decision must rest on storage as it is now. Changes of single records do not: they are guarded one by one.
+fn needs_fresh_history(action: &Action) -> bool {
+    match action {
+        Action::Install { .. }
+        | Action::Upgrade { .. }
+        | Action::Rollback { .. }
+        | Action::ContinueApply { .. }
+        | Action::Adopt { .. }
+        | Action::CleanUp { .. }
+        | Action::PruneHistory { .. }
+        | Action::Uninstall { .. }
+        | Action::RemoveFinalizer => true,
+        Action::Nothing
+        | Action::Wait { .. }
+        | Action::MarkDeployed { .. }
+        | Action::MarkFailed { .. }
+        | Action::Stamp { .. } => false,
+    }
+}

@@ -1,0 +1,272 @@
+//! From resolved references to what would be written: chart, values and cluster become a release record and objects.
+//!
+//! Rendering runs on a thread of its own with a big stack, as many at once as there are cores, and is stopped when its
+//! time is over.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::error::{failure, input, of_cluster};
+use crate::chart::{Chart, File};
+use crate::cluster::discovery::{Discovery, Kinds};
+use crate::cluster::identity::TenantClient;
+use crate::cluster::references;
+use crate::entropy::SystemEntropy;
+use crate::manifest::hooks::Event as HookEvent;
+use crate::manifest::{self, Object};
+use crate::metrics::Metrics;
+use crate::plan::{Failure, FailureClass};
+use crate::release::marks::Marks;
+use crate::release::{ApplyMethod, Hook, Info, JsonMap, Release, ReleaseId, Revision, Status, StoredChart, StoredFile};
+use crate::render::{self, Capabilities, HelmVersion, KubeVersion, Lookup, Operation, Options, ReleaseInfo, Rendered};
+use crate::text;
+
+/// One render, lookups included.
+const RENDER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What would be written.
+pub(super) struct Prepared {
+    /// The record, pending.
+    pub(super) release: Release,
+    pub(super) objects: Vec<Object>,
+    /// The definitions below the chart's `crds/`.
+    pub(super) crds: Vec<serde_json::Value>,
+}
+
+/// What to prepare.
+pub(super) struct Order {
+    pub(super) release: ReleaseId,
+    pub(super) revision: Revision,
+    pub(super) operation: Operation,
+    pub(super) chart: Arc<Chart>,
+    pub(super) values: Arc<JsonMap>,
+    pub(super) marks: Marks,
+    /// When the release was first installed, where it was.
+    pub(super) first_deployed: Option<Timestamp>,
+    pub(super) now: Timestamp,
+}
+
+/// Renders, a few at a time.
+pub(super) struct Renderer {
+    turns: Arc<Semaphore>,
+    discovery: Arc<Discovery>,
+    metrics: Metrics,
+}
+
+impl Renderer {
+    pub(super) fn new(discovery: Arc<Discovery>, metrics: Metrics) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Renderer { turns: Arc::new(Semaphore::new(cores)), discovery, metrics }
+    }
+
+    /// Renders the chart and makes the record of the revision.
+    ///
+    /// # Errors
+    /// Whatever is wrong with chart or values; hooks that this release of Pintle would have to run.
+    pub(super) async fn prepare(&self, tenant: &TenantClient, order: Order) -> Result<Prepared, Failure> {
+        let kinds = self.discovery.kinds().await.map_err(|problem| of_cluster(&problem))?;
+        let capabilities = capabilities(&kinds)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let options = Options {
+            now: order.now,
+            local_zone: jiff::tz::TimeZone::UTC,
+            lookup: Arc::new(ClusterLookup {
+                tenant: tenant.clone(),
+                discovery: self.discovery.clone(),
+                runtime: Handle::current(),
+                stop: stop.clone(),
+                answers: Mutex::default(),
+            }),
+            entropy: Arc::new(SystemEntropy),
+            limits: render::Limits::default(),
+            stop: stop.clone(),
+        };
+        let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
+        let started = std::time::Instant::now();
+        let work = tokio::task::spawn_blocking(move || prepare(order, &capabilities, &options));
+        let abort = work.abort_handle();
+        tokio::pin!(work);
+        let result = tokio::select! {
+            result = &mut work => result,
+            () = tokio::time::sleep(RENDER_TIMEOUT) => {
+                // The thread sees the flag at its next step and comes back with the error of a spent budget.
+                stop.store(true, Ordering::Relaxed);
+                work.await
+            }
+        };
+        drop(abort);
+        self.metrics.render(started.elapsed());
+        result.unwrap_or_else(|problem| {
+            Err(failure(FailureClass::Input, "RenderFailed", format!("rendering stopped: {problem}")))
+        })
+    }
+}
+
+fn prepare(order: Order, capabilities: &Capabilities, options: &Options) -> Result<Prepared, Failure> {
+    let info = ReleaseInfo {
+        name: order.release.name.to_string(),
+        namespace: order.release.namespace.clone(),
+        revision: i64::from(order.revision.0),
+        operation: order.operation,
+    };
+    let rendered = render::on_big_stack(|| render::render(&order.chart, &order.values, &info, capabilities, options))
+        .flatten()
+        .map_err(|problem| of_render(&problem))?;
+    refuse_hooks(&rendered)?;
+    let objects = manifest::parse(&rendered.manifest).map_err(|problem| input("InvalidManifest", &problem))?;
+    let mut crds = Vec::new();
+    for crd in &rendered.crds {
+        let text = String::from_utf8_lossy(&crd.data);
+        let parsed = manifest::parse(&text).map_err(|problem| {
+            let message = format!("{}: {}", crd.path, text::chain(&problem));
+            failure(FailureClass::Input, "InvalidManifest", message)
+        })?;
+        // Only definitions: whatever else lies there would be written without marks and never removed.
+        crds.extend(
+            parsed.into_iter().filter(|object| object.id.kind == "CustomResourceDefinition").map(|o| o.content),
+        );
+    }
+    Ok(Prepared { release: record(order, rendered), objects, crds })
+}
+
+fn of_render(problem: &render::Error) -> Failure {
+    let reason = match problem {
+        render::Error::Chart(crate::chart::Error::Schema(_)) => "InvalidValues",
+        render::Error::Chart(_) => "InvalidChart",
+        render::Error::KubeVersion { .. } => "KubeVersionMismatch",
+        render::Error::Template { .. } => "RenderFailed",
+        render::Error::Manifest(_) => "InvalidManifest",
+        render::Error::Budget(_) => "RenderBudget",
+        render::Error::Thread(_) => "Internal",
+    };
+    let failure = input(reason, problem);
+    // Helm's words stand on several lines. One sentence, then the place as compilers show it.
+    let words: Vec<_> = failure.message.split_whitespace().collect();
+    let message = match problem {
+        render::Error::Template { spot: Some(spot), .. } => format!("{}\n{}", words.join(" "), spot.excerpt()),
+        _ => words.join(" "),
+    };
+    Failure { message, ..failure }
+}
+
+/// A hook that is silently not run would leave a release half done.
+fn refuse_hooks(rendered: &Rendered) -> Result<(), Failure> {
+    let hook = rendered.hooks.iter().find(|hook| hook.events.iter().any(|event| *event != HookEvent::Test));
+    let Some(hook) = hook else { return Ok(()) };
+    let message = format!(
+        "{} is a hook ({} {}), and this release of Pintle runs no hooks; turn it off in the values",
+        hook.path, hook.kind, hook.name
+    );
+    Err(failure(FailureClass::Input, "HooksUnsupported", message))
+}
+
+fn record(order: Order, rendered: Rendered) -> Release {
+    let status = match order.operation {
+        Operation::Install => Status::PendingInstall,
+        Operation::Upgrade => Status::PendingUpgrade,
+    };
+    let description = match order.operation {
+        Operation::Install => "Initial install underway",
+        Operation::Upgrade => "Preparing upgrade",
+    };
+    Release {
+        revision: order.revision,
+        info: Info {
+            first_deployed: Some(order.first_deployed.unwrap_or(order.now).into()),
+            last_deployed: Some(order.now.into()),
+            description: description.to_owned(),
+            status,
+            notes: rendered.notes,
+            ..Info::default()
+        },
+        chart: stored_chart(&rendered.chart),
+        config: Some(JsonMap::clone(&order.values)),
+        manifest: rendered.manifest,
+        hooks: rendered.hooks.iter().map(stored_hook).collect(),
+        apply_method: Some(ApplyMethod::ServerSide),
+        labels: order.marks.labels(order.revision),
+        id: order.release,
+    }
+}
+
+fn stored_chart(chart: &Chart) -> StoredChart {
+    let file = |file: &File| StoredFile {
+        name: file.name.clone(),
+        data: file.data.to_vec(),
+        modified: file.modified.map(Into::into),
+    };
+    let metadata = match serde_json::to_value(&chart.metadata) {
+        Ok(serde_json::Value::Object(metadata)) => metadata,
+        _ => JsonMap::new(),
+    };
+    StoredChart {
+        metadata,
+        lock: chart.lock.as_ref().and_then(|lock| serde_json::to_value(lock).ok()),
+        templates: chart.templates.iter().map(file).collect(),
+        values: chart.values.as_deref().cloned(),
+        schema: chart.schema.as_ref().map(|schema| schema.data.to_vec()),
+        schema_modified: chart.schema.as_ref().and_then(|schema| schema.modified).map(Into::into),
+        files: chart.files.iter().map(file).collect(),
+        modified: chart.modified.map(Into::into),
+    }
+}
+
+fn stored_hook(hook: &manifest::hooks::Hook) -> Hook {
+    let events = serde_json::to_value(&hook.events).and_then(serde_json::from_value);
+    Hook {
+        name: hook.name.clone(),
+        kind: hook.kind.clone(),
+        path: hook.path.clone(),
+        manifest: hook.manifest.clone(),
+        events: events.unwrap_or_default(),
+        weight: hook.weight,
+        delete_policies: hook.delete_policies.clone(),
+        output_log_policies: hook.output_log_policies.clone(),
+        ..Hook::default()
+    }
+}
+
+fn capabilities(kinds: &Kinds) -> Result<Capabilities, Failure> {
+    let mut kube_version = KubeVersion::parse(&kinds.git_version)
+        .map_err(|problem| failure(FailureClass::Transient, "ApiUnavailable", problem))?;
+    // As Helm on a real cluster: the version in full is what a chart's range is compared with.
+    kube_version.normalized = String::new();
+    Ok(Capabilities {
+        kube_version,
+        api_versions: kinds.api_versions.iter().cloned().collect(),
+        helm_version: HelmVersion::default(),
+    })
+}
+
+/// `lookup` of a chart: asks the cluster as the release while the render's thread waits; each question once a render.
+struct ClusterLookup {
+    tenant: TenantClient,
+    discovery: Arc<Discovery>,
+    runtime: Handle,
+    stop: Arc<AtomicBool>,
+    answers: Mutex<HashMap<Question, serde_json::Value>>,
+}
+
+type Question = (String, String, String, String);
+
+impl Lookup for ClusterLookup {
+    fn get(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<serde_json::Value, String> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err("the time for rendering is over".to_owned());
+        }
+        let question = (api_version.to_owned(), kind.to_owned(), namespace.to_owned(), name.to_owned());
+        if let Some(answer) = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(&question) {
+            return Ok(answer.clone());
+        }
+        let asked = references::lookup(&self.tenant, &self.discovery, api_version, kind, namespace, name);
+        let answer = self.runtime.block_on(asked).map_err(|problem| text::chain(&problem))?;
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(question, answer.clone());
+        Ok(answer)
+    }
+}
