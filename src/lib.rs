@@ -19,3 +19,4 @@ pub mod cluster;
 pub mod sync;
 pub mod reconcile;
 pub mod entropy;
+pub mod cli;

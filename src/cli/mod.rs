@@ -1,0 +1,102 @@
+//! The command line: each command prints a value made elsewhere.
+//!
+//! Exit codes: 0 well, 1 error, 2 not ready (`status`, `--wait`).
+
+pub mod ask;
+pub mod connect;
+pub mod controller;
+pub mod crd;
+pub mod read;
+pub mod template;
+pub mod view;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use ask::{Ask, AskArgs};
+use connect::Connection;
+
+/// Helm releases from Git: installed, upgraded, rolled back by themselves
+#[derive(Parser, Debug)]
+#[command(name = "pintle", version, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the controller, in the cluster or with a kubeconfig
+    Controller(controller::ControllerArgs),
+    /// Render a chart and print its manifests, as `helm template` does
+    Template(Box<template::TemplateArgs>),
+    /// List HelmReleases or GitSyncs
+    Get(OnCluster<read::GetArgs>),
+    /// Tell how an object is; exit code 2 when it is not ready
+    Status(OnCluster<read::StatusArgs>),
+    /// List the revisions of a release, and why the failed ones failed
+    History(OnCluster<read::HistoryArgs>),
+    /// Ask for a pass now
+    Reconcile(OnCluster<AskArgs>),
+    /// Lift a hold for one attempt
+    Retry(OnCluster<AskArgs>),
+    /// Do nothing until resumed
+    Suspend(OnCluster<AskArgs>),
+    /// End a suspension or a manual hold
+    Resume(OnCluster<AskArgs>),
+    /// Print the CustomResourceDefinitions
+    Crd,
+    /// Print the rules of the controller's ClusterRole, each with its reason
+    Rbac,
+    /// Print the version
+    Version,
+}
+
+/// A command on a cluster: which one, and the command's own arguments.
+#[derive(Args, Debug)]
+struct OnCluster<A: Args> {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    args: A,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What the command could not do, for a person: what happened, to which object, what to do.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Template(args) => template::run(*args).map(|()| ExitCode::SUCCESS),
+        Command::Controller(args) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(controller::run(args)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Get(on) => block_on(read::get(&on.connection, on.args)),
+        Command::Status(on) => block_on(read::status(&on.connection, on.args)),
+        Command::History(on) => block_on(read::history(&on.connection, on.args)),
+        Command::Reconcile(on) => block_on(ask::ask(&on.connection, Ask::Reconcile, on.args)),
+        Command::Retry(on) => block_on(ask::ask(&on.connection, Ask::Retry, on.args)),
+        Command::Suspend(on) => block_on(ask::ask(&on.connection, Ask::Suspend, on.args)),
+        Command::Resume(on) => block_on(ask::ask(&on.connection, Ask::Resume, on.args)),
+        Command::Crd => {
+            crd::print();
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Rbac => {
+            print!("{}", crate::cluster::permissions::rules_yaml());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Version => {
+            println!("pintle {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Commands that speak to a cluster do one thing after the other: one thread is enough.
+fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}
