@@ -1,0 +1,384 @@
+//! Walks of `decide` through every sequence of health answers, crashes and changes of mind.
+//!
+//! Of each walk is asked: it settles; it never tries a fingerprint more often than its budget; there are never two
+//! deployed revisions; what stands in the cluster at the end is what the records say; a crash changes nothing but time.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use pintle::plan::{Action, Decision, Health, Reason};
+use pintle::release::Status;
+use pintle::release::marks::RetryToken;
+
+use crate::world::{World, cause, fingerprint};
+
+/// More steps than any walk needs: a walk that takes so many turns in a circle.
+const STEPS_MAX: usize = 100;
+
+/// Takes every way through a function that asks it to choose, one after the other.
+#[derive(Default)]
+struct Chooser {
+    /// The choices of this walk: which was taken, of how many.
+    taken: Vec<(usize, usize)>,
+    at: usize,
+}
+
+impl Chooser {
+    fn choose(&mut self, options: usize) -> usize {
+        if self.at == self.taken.len() {
+            self.taken.push((0, options));
+        }
+        let (choice, known) = self.taken[self.at];
+        assert_eq!(known, options, "the walk is not deterministic");
+        self.at += 1;
+        choice
+    }
+
+    /// Goes to the next walk; false when there is none.
+    fn next(&mut self) -> bool {
+        self.at = 0;
+        while let Some((choice, options)) = self.taken.pop() {
+            if choice + 1 < options {
+                self.taken.push((choice + 1, options));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Runs a walk along every way; returns how many there are.
+fn all_walks(mut walk: impl FnMut(&mut Chooser)) -> usize {
+    let mut chooser = Chooser::default();
+    let mut walks = 0;
+    loop {
+        walk(&mut chooser);
+        walks += 1;
+        if !chooser.next() {
+            return walks;
+        }
+    }
+}
+
+/// What may happen to a walk besides health answers, each so many times.
+#[derive(Clone, Copy, Default)]
+struct Luck {
+    crashes: usize,
+    changes: usize,
+    retries: usize,
+    helm: usize,
+    deletions: usize,
+}
+
+/// Something that happens in the world outside.
+#[derive(Clone, Copy)]
+enum Happening {
+    Change(char),
+    Retry,
+    Helm(Status),
+    Deletion,
+}
+
+/// Walks until nothing is to be done and nothing more happens. Returns the attempts of each content.
+fn walk(world: &mut World, chooser: &mut Chooser, mut luck: Luck) -> BTreeMap<char, usize> {
+    let mut attempts = BTreeMap::new();
+    let mut at_rest = false;
+    for _ in 0..STEPS_MAX {
+        let possible = happenings(world, luck);
+        let quiet = usize::from(!at_rest);
+        if let Some(index) = chooser.choose(possible.len() + quiet).checked_sub(quiet) {
+            happen(world, &mut luck, possible[index]);
+        }
+        answer_health(world, chooser);
+        let decision = world.decide();
+        assert_sane(world);
+        at_rest = decision.action == Action::Nothing;
+        if at_rest {
+            // Either nothing ever happens again, or something happens now.
+            if happenings(world, luck).is_empty() || chooser.choose(2) == 0 {
+                assert_settled(world, &decision);
+                return attempts;
+            }
+            continue;
+        }
+        if let Action::Install { .. } | Action::Upgrade { .. } = decision.action {
+            *attempts.entry(world.want).or_default() += 1;
+        }
+        act(world, chooser, &mut luck, &decision);
+        if !world.finalizer {
+            assert!(world.records.is_empty() && world.live.is_none());
+            return attempts;
+        }
+    }
+    panic!("the walk does not settle: {}", world.history_line());
+}
+
+fn happenings(world: &World, luck: Luck) -> Vec<Happening> {
+    let mut all = Vec::new();
+    if luck.changes > 0 {
+        all.extend(['a', 'b', 'c'].into_iter().filter(|content| *content != world.want).map(Happening::Change));
+    }
+    if luck.retries > 0 {
+        all.push(Happening::Retry);
+    }
+    if luck.helm > 0 {
+        all.extend([Status::Deployed, Status::Failed, Status::PendingUpgrade].map(Happening::Helm));
+    }
+    if luck.deletions > 0 {
+        all.push(Happening::Deletion);
+    }
+    all
+}
+
+fn happen(world: &mut World, luck: &mut Luck, happening: Happening) {
+    match happening {
+        Happening::Change(content) => {
+            luck.changes -= 1;
+            world.want = content;
+        }
+        Happening::Retry => {
+            luck.retries -= 1;
+            world.asks.retry = RetryToken::of(&format!("retry {}", luck.retries));
+        }
+        Happening::Helm(status) => {
+            luck.helm -= 1;
+            world.by_helm(status, 'x');
+        }
+        Happening::Deletion => {
+            luck.deletions -= 1;
+            world.asks.deleted_at = Some(world.now);
+        }
+    }
+}
+
+/// A revision that is watched turns out well, badly, or takes its time.
+fn answer_health(world: &mut World, chooser: &mut Chooser) {
+    world.health = Health::Healthy;
+    if world.is_waiting() {
+        match chooser.choose(3) {
+            0 => {}
+            1 => world.health = Health::Failed(cause("0/1 ready")),
+            _ => {
+                world.health = Health::Progressing(cause("0/1 ready"));
+                world.pass(SignedDuration::from_mins(3));
+            }
+        }
+    }
+}
+
+/// Carries the action out, perhaps dying after some of its writes.
+fn act(world: &mut World, chooser: &mut Chooser, luck: &mut Luck, decision: &Decision) {
+    if luck.crashes > 0 {
+        let mut probe = world.clone();
+        probe.execute(&decision.action).expect("no limit of writes is set");
+        let writes = probe.writes - world.writes;
+        let survives = chooser.choose(writes + 1);
+        if survives < writes {
+            luck.crashes -= 1;
+            world.writes_left = Some(survives);
+            world.execute(&decision.action).expect_err("the limit is below the writes needed");
+            world.writes_left = None;
+            world.comparison = None;
+            return;
+        }
+    }
+    world.execute(&decision.action).expect("no limit of writes is set");
+}
+
+/// What holds at every moment.
+fn assert_sane(world: &World) {
+    let deployed = world.records.iter().filter(|record| record.release.info.status == Status::Deployed).count();
+    assert!(deployed <= 1, "{deployed} revisions are deployed: {}", world.history_line());
+}
+
+/// What holds when nothing is left to do.
+fn assert_settled(world: &World, decision: &Decision) {
+    let line = world.history_line();
+    let newest = world.newest();
+    let status = newest.map(|record| record.release.info.status);
+    match &decision.reason {
+        Reason::InSync { .. } => {
+            assert_eq!((status, world.live), (Some(Status::Deployed), Some(world.want)), "{line}");
+        }
+        Reason::Held(_) => match status {
+            Some(Status::Deployed) => assert_eq!(world.live, newest.map(|record| record.content), "{line}"),
+            Some(Status::Failed) if newest.is_some_and(|record| record.content == 'x') => {}
+            _ => assert_eq!(world.live, None, "{line}"),
+        },
+        Reason::RollbackFailed { .. } | Reason::ForeignPending { .. } => {}
+        reason => panic!("a walk ends with {reason:?}: {line}"),
+    }
+}
+
+#[test]
+fn every_upgrade_settles_within_its_budget() {
+    for retries in 0..3 {
+        let walks = all_walks(|chooser| {
+            let mut world = World::running_a();
+            world.want = 'b';
+            world.policy.upgrade_retries = retries;
+            let attempts = walk(&mut world, chooser, Luck::default());
+            assert!(attempts[&'b'] <= retries as usize + 1, "{attempts:?}: {}", world.history_line());
+        });
+        assert!(walks >= 5usize.pow(retries + 1), "{walks}");
+    }
+}
+
+#[test]
+fn every_install_settles_within_its_budget() {
+    for retries in 0..3 {
+        all_walks(|chooser| {
+            let mut world = World::empty();
+            world.policy.install_retries = retries;
+            let attempts = walk(&mut world, chooser, Luck::default());
+            assert!(attempts[&'a'] <= retries as usize + 1, "{attempts:?}: {}", world.history_line());
+        });
+    }
+}
+
+#[test]
+fn small_history_forgets_no_failure() {
+    for retries in 0..3 {
+        all_walks(|chooser| {
+            let mut world = World::running_a();
+            world.want = 'b';
+            world.policy.upgrade_retries = retries;
+            world.policy.history_max = 1;
+            let attempts = walk(&mut world, chooser, Luck::default());
+            assert!(attempts[&'b'] <= retries as usize + 1, "{attempts:?}: {}", world.history_line());
+        });
+    }
+}
+
+#[test]
+fn walks_with_a_crash_between_any_two_writes_settle_within_the_budget() {
+    let walks = all_walks(|chooser| {
+        let mut world = World::running_a();
+        world.want = 'b';
+        world.policy.upgrade_retries = 1;
+        let attempts = walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() });
+        // An attempt that died before its record was stored is none.
+        let stored = world.records.iter().filter(|it| it.content == 'b' && it.release.info.rollback_revision.is_none());
+        assert!(stored.count() <= 2, "{attempts:?}: {}", world.history_line());
+    });
+    assert!(walks > 1_000, "{walks}");
+}
+
+#[test]
+fn two_crashes_are_no_worse_than_one() {
+    all_walks(|chooser| {
+        let mut world = World::running_a();
+        world.want = 'b';
+        walk(&mut world, chooser, Luck { crashes: 2, ..Luck::default() });
+    });
+}
+
+#[test]
+fn installs_with_a_crash_between_any_two_writes_settle() {
+    all_walks(|chooser| {
+        let mut world = World::empty();
+        walk(&mut world, chooser, Luck { crashes: 2, ..Luck::default() });
+    });
+}
+
+#[test]
+fn changes_of_mind_at_any_moment_settle_on_the_last_one() {
+    let walks = all_walks(|chooser| {
+        let mut world = World::running_a();
+        world.want = 'b';
+        walk(&mut world, chooser, Luck { changes: 2, ..Luck::default() });
+    });
+    assert!(walks > 1_000, "{walks}");
+}
+
+#[test]
+fn changes_of_mind_during_the_first_install_settle() {
+    all_walks(|chooser| {
+        let mut world = World::empty();
+        walk(&mut world, chooser, Luck { changes: 2, ..Luck::default() });
+    });
+}
+
+#[test]
+fn each_retry_request_grants_one_attempt() {
+    all_walks(|chooser| {
+        let mut world = World::running_a();
+        world.want = 'b';
+        let attempts = walk(&mut world, chooser, Luck { retries: 1, ..Luck::default() });
+        assert!(attempts[&'b'] <= 2, "{attempts:?}: {}", world.history_line());
+    });
+}
+
+#[test]
+fn helm_beside_us_settles() {
+    all_walks(|chooser| {
+        let mut world = World::running_a();
+        world.want = 'b';
+        walk(&mut world, chooser, Luck { helm: 1, changes: 1, ..Luck::default() });
+    });
+}
+
+#[test]
+fn deletion_at_any_moment_leaves_nothing() {
+    all_walks(|chooser| {
+        let mut world = World::running_a();
+        world.want = 'b';
+        walk(&mut world, chooser, Luck { deletions: 1, crashes: 1, ..Luck::default() });
+    });
+}
+
+/// How each content behaves, always the same.
+fn run_to_rest(mut world: World, health_of: impl Fn(char) -> Health, crash_after: Option<usize>) -> World {
+    world.writes_left = crash_after;
+    for _ in 0..STEPS_MAX {
+        world.health = world.live.map_or(Health::Healthy, &health_of);
+        let decision = world.decide();
+        match decision.action {
+            Action::Nothing => return world,
+            Action::Wait { at_most, .. } => world.pass(at_most),
+            action => {
+                if world.execute(&action).is_err() {
+                    world.writes_left = None;
+                    world.comparison = None;
+                }
+            }
+        }
+    }
+    panic!("no rest: {}", world.history_line());
+}
+
+#[test]
+fn a_crash_changes_no_answer() {
+    let kinds = || [Health::Healthy, Health::Failed(cause("0/1 ready")), Health::Progressing(cause("0/1 ready"))];
+    for of_a in kinds() {
+        for of_b in kinds() {
+            for mut start in [World::empty(), World::running_a()] {
+                start.want = 'b';
+                start.policy.upgrade_retries = 1;
+                start.policy.install_retries = 1;
+                let health_of = |content| if content == 'a' { of_a.clone() } else { of_b.clone() };
+                let straight = run_to_rest(start.clone(), health_of, None);
+                for crash_after in 0..straight.writes - start.writes {
+                    let crashed = run_to_rest(start.clone(), health_of, Some(crash_after));
+                    assert_eq!(crashed.history_line(), straight.history_line(), "after {crash_after} writes");
+                    assert_eq!(crashed.live, straight.live, "after {crash_after} writes");
+                    assert_eq!(crashed.decide().to_string(), straight.decide().to_string());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lost_comparison_is_made_again() {
+    let mut world = World::empty();
+    world.by_helm(Status::Deployed, 'a');
+    assert!(matches!(world.step().unwrap().action, Action::Adopt { .. }));
+    world.comparison = None;
+    assert!(matches!(world.step().unwrap().action, Action::Adopt { .. }));
+    assert!(matches!(world.step().unwrap().action, Action::Stamp { .. }));
+    assert_eq!(
+        pintle::release::marks::Marks::read(&world.records[0].labels, pintle::release::Revision(1)).fingerprint,
+        Some(fingerprint('a'))
+    );
+}

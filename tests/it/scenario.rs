@@ -1,0 +1,217 @@
+//! Worlds in plain commands, and the transcript of decisions.
+//!
+//! Each file in `scenario/` is its own golden file: lines that begin with `> ` are commands, `#` are comments, and the
+//! indented lines below a command are what it gave. `UPDATE=1 cargo test --test it scenario` writes them anew;
+//! read the difference before you believe it.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use jiff::SignedDuration;
+use pintle::api::HelmReleaseStatus;
+use pintle::api::summarize::{Facts, Wake, failed_attempt, summarize};
+use pintle::plan::outcome::Done;
+use pintle::plan::{Action, Failure, FailureClass, Health, Outcome};
+use pintle::release::Status;
+use pintle::release::marks::RetryToken;
+
+use crate::world::{World, cause};
+
+/// A world with the status that its HelmRelease shows.
+struct Stage {
+    world: World,
+    status: HelmReleaseStatus,
+    generation: i64,
+    /// How the next install or upgrade fails before anything is stored.
+    reject: Option<Failure>,
+}
+
+#[test]
+fn scenarios_tell_what_they_told_before() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/scenario");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    files.sort();
+    assert!(!files.is_empty());
+    let mut stale = String::new();
+    for path in files {
+        let golden = fs::read_to_string(&path).unwrap();
+        let told = play(&golden);
+        if golden == told {
+            continue;
+        }
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&path, told).unwrap();
+        } else {
+            let differing = golden.lines().zip(told.lines()).find(|(golden, told)| golden != told);
+            let _ = writeln!(stale, "{}: {differing:#?}", path.display());
+        }
+    }
+    assert!(stale.is_empty(), "these scenarios tell something else now:\n{stale}");
+}
+
+/// Runs the commands of a file; gives the file as it should be.
+fn play(golden: &str) -> String {
+    let mut stage = Stage { world: World::empty(), status: HelmReleaseStatus::default(), generation: 1, reject: None };
+    let mut told = String::new();
+    for line in golden.lines() {
+        if let Some(command) = line.strip_prefix("> ") {
+            let _ = writeln!(told, "{line}");
+            for answer in stage.run(command).lines() {
+                let _ = writeln!(told, "  {answer}");
+            }
+        } else if !line.starts_with("  ") {
+            let _ = writeln!(told, "{line}");
+        }
+    }
+    told
+}
+
+impl Stage {
+    fn run(&mut self, command: &str) -> String {
+        let (word, rest) = command.split_once(' ').unwrap_or((command, ""));
+        let world = &mut self.world;
+        match (word, rest) {
+            // The beginning.
+            ("running", _) => {
+                *world = World::running_a();
+                let _ = self.pass();
+                self.world.pass(SignedDuration::from_hours(1));
+            }
+            // What people do.
+            ("want", content) => {
+                world.want = content.chars().next().unwrap();
+                self.generation += 1;
+            }
+            ("retries", count) => {
+                world.policy.upgrade_retries = count.parse().unwrap();
+                world.policy.install_retries = count.parse().unwrap();
+            }
+            ("keep", count) => world.policy.history_max = count.parse().unwrap(),
+            ("suspend", _) => world.asks.suspend = true,
+            ("resume", _) => (world.asks.suspend, world.asks.hold) = (false, None),
+            ("hold", reason) => world.asks.hold = Some(reason.to_owned()),
+            ("retry", value) => world.asks.retry = RetryToken::of(value),
+            ("delete", _) => world.asks.deleted_at = Some(world.now),
+            ("helm", "uninstall") => {
+                world.records.clear();
+                world.live = None;
+            }
+            ("helm", rest) => {
+                let (status, content) = rest.split_once(' ').unwrap();
+                world.by_helm(status.parse::<Status>().unwrap(), content.chars().next().unwrap());
+            }
+            // What the cluster and the sources do.
+            ("healthy", _) => (world.health, world.unhealthy_since) = (Health::Healthy, None),
+            ("progressing", words) => {
+                world.health = Health::Progressing(cause(words));
+                world.unhealthy_since = world.unhealthy_since.or(Some(world.now));
+            }
+            ("failed", words) => {
+                world.health = Health::Failed(cause(words));
+                world.unhealthy_since = world.unhealthy_since.or(Some(world.now));
+            }
+            ("pass", time) => world.pass(time.parse::<SignedDuration>().unwrap()),
+            ("rejected-as", rest) => self.reject = (rest != "nothing").then(|| failure(rest)),
+            ("unresolved-as", rest) => world.target_failure = (rest != "nothing").then(|| failure(rest)),
+            ("source-down", words) => world.stale = Some(words.to_owned()).filter(|words| !words.is_empty()),
+            ("rival", owner) => world.rival = Some(owner.to_owned()).filter(|owner| !owner.is_empty()),
+            ("crash-after", writes) => world.writes_left = Some(writes.parse().unwrap()),
+            ("lose-status", _) => self.status = HelmReleaseStatus::default(),
+            // What is asked of us.
+            ("pass-by", _) => return self.pass(),
+            ("history", _) => return world.history_line(),
+            ("status", _) => return self.show(),
+            _ => panic!("unknown command {command:?}"),
+        }
+        String::new()
+    }
+
+    /// Decides and acts until there is nothing to do but wait.
+    fn pass(&mut self) -> String {
+        let mut told = String::new();
+        for _ in 0..50 {
+            let world = &mut self.world;
+            let again_at = world.failed_attempt.as_ref().and_then(|failed| failed.again_at);
+            world.failed_attempt = failed_attempt(&self.status);
+            if let Some(failed) = &mut world.failed_attempt {
+                failed.again_at = again_at;
+            }
+            let (observed, desired) = (world.observed(), world.desired());
+            let decision = world.decide();
+            let _ = writeln!(told, "{decision}");
+            let outcome = match (&self.reject, &decision.action) {
+                (Some(failure), Action::Install { .. } | Action::Upgrade { .. }) => {
+                    Outcome::failed(Done::Nothing, failure.clone())
+                }
+                (_, action) => match world.execute(action) {
+                    Ok(outcome) => outcome,
+                    Err(crash) => {
+                        world.writes_left = None;
+                        let _ = writeln!(told, "{crash:?}");
+                        return told;
+                    }
+                },
+            };
+            match (&decision.action, &outcome.done) {
+                // What was just written is on its way until the scenario says more.
+                (_, Done::Stored { .. }) => world.health = Health::Progressing(cause("0/1 ready")),
+                (Action::CleanUp { .. }, _) => world.health = Health::Healthy,
+                _ => {}
+            }
+            let facts = Facts { generation: self.generation, observed: &observed, desired: &desired, inventory: None };
+            let summary = summarize(&self.status, &facts, &decision, &outcome, world.now);
+            let same =
+                summarize(&summary.status, &facts, &decision, &outcome, world.now + SignedDuration::from_secs(1));
+            assert_eq!(same.status, summary.status, "a status that says the same is the same");
+            self.status = summary.status;
+            for event in summary.events {
+                let _ = writeln!(told, "  event {:?} {}: {}", event.kind, event.reason, event.note);
+            }
+            if let (Some(failed), Some(_)) = (failed_attempt(&self.status), &outcome.failure) {
+                let again_at = Some(world.now + world.policy.interval);
+                world.failed_attempt = Some(pintle::plan::FailedAttempt { again_at, ..failed });
+            }
+            if !world.finalizer {
+                return told;
+            }
+            match summary.wake {
+                Wake::Now => {}
+                Wake::After(time) => {
+                    let _ = writeln!(told, "look again in {}", pintle::text::duration(time));
+                    return told;
+                }
+                Wake::Backoff => {
+                    let _ = writeln!(told, "look again after a backoff");
+                    return told;
+                }
+            }
+        }
+        panic!("no end:\n{told}");
+    }
+
+    fn show(&self) -> String {
+        let mut told = format!("{}\n", self.status.summary);
+        for it in &self.status.conditions {
+            let _ = writeln!(
+                told,
+                "{}={} {} since {}: {}",
+                it.type_, it.status, it.reason, it.last_transition_time.0, it.message
+            );
+        }
+        told
+    }
+}
+
+/// `input bad values`: class, then the message.
+fn failure(text: &str) -> Failure {
+    let (class, message) = text.split_once(' ').unwrap();
+    let (class, reason) = match class {
+        "transient" => (FailureClass::Transient, "RegistryUnreachable"),
+        "input" => (FailureClass::Input, "InvalidValues"),
+        "refused" => (FailureClass::Refused, "Forbidden"),
+        other => panic!("unknown class {other:?}"),
+    };
+    Failure { class, reason: reason.into(), message: message.to_owned() }
+}

@@ -1,0 +1,379 @@
+//! A cluster in memory, as far as decisions see it: stored revisions, what is live, a clock.
+//!
+//! Actions are carried out write by write, and may be cut off after any of them, as a crash would.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use jiff::{SignedDuration, Timestamp};
+use pintle::manifest::id::ObjectId;
+use pintle::plan::outcome::Done;
+use pintle::plan::{
+    Action, Asks, Cause, Comparison, Decision, Desired, FailedAttempt, Failure, Health, Observed, Outcome, Policy,
+    Target, decide,
+};
+use pintle::release::digest::{Fingerprint, Inputs};
+use pintle::release::history::{Entry, History};
+use pintle::release::marks::{self, Marks};
+use pintle::release::progress::{ANNOTATION, Phase, Progress};
+use pintle::release::{ChartVersion, Info, ReleaseId, ReleaseName, ReleaseSummary, Revision, Status};
+
+/// One stored revision, and which content it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) release: ReleaseSummary,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) progress: Option<Progress>,
+    /// The one-letter name of its content.
+    pub(crate) content: char,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) records: Vec<Record>,
+    /// Which content's objects stand in the cluster.
+    pub(crate) live: Option<char>,
+    /// What is desired.
+    pub(crate) want: char,
+    pub(crate) policy: Policy,
+    pub(crate) asks: Asks,
+    pub(crate) target_failure: Option<Failure>,
+    pub(crate) stale: Option<String>,
+    pub(crate) rival: Option<String>,
+    pub(crate) health: Health,
+    pub(crate) unhealthy_since: Option<Timestamp>,
+    pub(crate) comparison: Option<Comparison>,
+    pub(crate) failed_attempt: Option<FailedAttempt>,
+    pub(crate) finalizer: bool,
+    /// Writes until the controller dies.
+    pub(crate) writes_left: Option<usize>,
+    /// All writes so far.
+    pub(crate) writes: usize,
+}
+
+/// The controller died in the middle of an action.
+#[derive(Debug)]
+pub(crate) struct Crash;
+
+pub(crate) fn noon() -> Timestamp {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn release_id() -> ReleaseId {
+    ReleaseId { namespace: "apps".to_owned(), name: ReleaseName::parse("web").unwrap() }
+}
+
+pub(crate) fn fingerprint(content: char) -> Fingerprint {
+    static ALL: OnceLock<BTreeMap<char, Fingerprint>> = OnceLock::new();
+    let of = |content: char| {
+        let (digest, values) = (content.to_string(), serde_json::Map::new());
+        Fingerprint::of(Inputs { chart_digest: &digest, values: &values, release: &release_id() })
+    };
+    ALL.get_or_init(|| ('a'..='z').map(|content| (content, of(content))).collect())[&content]
+}
+
+/// Content `b` is `web 2.0.0`.
+pub(crate) fn chart(content: char) -> ChartVersion {
+    let version = format!("{}.0.0", u32::from(content) - u32::from('a') + 1);
+    ChartVersion { name: "web".to_owned(), version, app_version: String::new() }
+}
+
+pub(crate) fn cause(words: &str) -> Box<Cause> {
+    Box::new(Cause {
+        object: ObjectId {
+            group: "apps".to_owned(),
+            kind: "Deployment".to_owned(),
+            namespace: "apps".to_owned(),
+            name: "web".to_owned(),
+        },
+        state: words.to_owned(),
+        pod: None,
+        container: None,
+        reason: String::new(),
+        exit_code: None,
+        message: String::new(),
+        log_lines: Vec::new(),
+    })
+}
+
+impl World {
+    pub(crate) fn empty() -> Self {
+        World {
+            now: noon(),
+            records: Vec::new(),
+            live: None,
+            want: 'a',
+            policy: Policy::default(),
+            asks: Asks::default(),
+            target_failure: None,
+            stale: None,
+            rival: None,
+            health: Health::Healthy,
+            unhealthy_since: None,
+            comparison: None,
+            failed_attempt: None,
+            finalizer: true,
+            writes_left: None,
+            writes: 0,
+        }
+    }
+
+    /// Content `a` was installed by Pintle and is healthy.
+    pub(crate) fn running_a() -> Self {
+        let mut world = World::empty();
+        while world.step().unwrap().action != Action::Nothing {}
+        world
+    }
+
+    pub(crate) fn observed(&self) -> Observed {
+        let entry = |record: &Record| {
+            let progress = record.progress.iter().map(|it| (ANNOTATION.to_owned(), it.encode())).collect();
+            Entry::new(record.release.clone(), &record.labels, &progress)
+        };
+        Observed {
+            history: self.records.iter().map(entry).collect::<History>(),
+            health: self.health.clone(),
+            unhealthy_since: self.unhealthy_since,
+            rival: self.rival.clone(),
+            comparison: self.comparison,
+            failed_attempt: self.failed_attempt.clone(),
+        }
+    }
+
+    pub(crate) fn desired(&self) -> Desired {
+        let target = Target { fingerprint: fingerprint(self.want), chart: chart(self.want), stale: self.stale.clone() };
+        Desired {
+            release: release_id(),
+            target: match &self.target_failure {
+                Some(failure) => Err(failure.clone()),
+                None => Ok(target),
+            },
+            policy: self.policy.clone(),
+            asks: self.asks.clone(),
+        }
+    }
+
+    pub(crate) fn decide(&self) -> Decision {
+        decide(&self.observed(), &self.desired(), self.now)
+    }
+
+    /// Decides and acts.
+    pub(crate) fn step(&mut self) -> Result<Decision, Crash> {
+        let decision = self.decide();
+        self.execute(&decision.action)?;
+        Ok(decision)
+    }
+
+    pub(crate) fn newest(&self) -> Option<&Record> {
+        self.records.last()
+    }
+
+    /// Whether the newest revision is being watched, so that health matters.
+    pub(crate) fn is_waiting(&self) -> bool {
+        let newest = self.newest().and_then(|record| record.progress.as_ref());
+        newest.is_some_and(|progress| progress.phase == Phase::Wait)
+    }
+
+    fn write(&mut self) -> Result<(), Crash> {
+        if let Some(left) = &mut self.writes_left {
+            *left = left.checked_sub(1).ok_or(Crash)?;
+        }
+        self.writes += 1;
+        Ok(())
+    }
+
+    fn record(&mut self, revision: Revision) -> &mut Record {
+        self.records.iter_mut().find(|record| record.release.revision == revision).expect("a stored revision is meant")
+    }
+
+    pub(crate) fn execute(&mut self, action: &Action) -> Result<Outcome, Crash> {
+        let done = match action {
+            Action::Nothing | Action::Wait { .. } => Done::Nothing,
+            Action::Install { revision, over } => {
+                let existed = over.and_then(|over| Some(self.record(over).progress.clone()?.existed));
+                self.store(*revision, Status::PendingInstall, self.want, None, existed.unwrap_or_default())?;
+                self.apply(*revision)?
+            }
+            Action::Upgrade { revision, .. } => {
+                self.store(*revision, Status::PendingUpgrade, self.want, None, Vec::new())?;
+                self.apply(*revision)?
+            }
+            Action::Rollback { revision, to, .. } => {
+                let content = self.record(*to).content;
+                self.store(*revision, Status::PendingRollback, content, Some(*to), Vec::new())?;
+                self.apply(*revision)?
+            }
+            Action::ContinueApply { revision } => self.apply(*revision)?,
+            Action::MarkDeployed { revision, supersede, description } => {
+                for other in supersede {
+                    self.write()?;
+                    self.record(*other).release.info.status = Status::Superseded;
+                }
+                self.write()?;
+                let record = self.record(*revision);
+                record.release.info.status = Status::Deployed;
+                record.release.info.description = description.clone();
+                record.progress = None;
+                let marks = Marks { verified: true, ..Marks::read(&record.labels, *revision) };
+                marks.write(*revision, &mut record.labels);
+                Done::Recorded { revision: *revision }
+            }
+            Action::MarkFailed { revision, cause, failures, clean_up } => {
+                self.write()?;
+                let record = self.record(*revision);
+                record.release.info.status = Status::Failed;
+                record.release.info.description = cause.clone();
+                record.progress = record.progress.take().filter(|_| *clean_up);
+                if let Some(progress) = &mut record.progress {
+                    progress.phase = Phase::Cleanup;
+                }
+                if let Some(failures) = failures {
+                    let marks = Marks { failures: Some(*failures), ..Marks::read(&record.labels, *revision) };
+                    marks.write(*revision, &mut record.labels);
+                }
+                Done::Recorded { revision: *revision }
+            }
+            Action::CleanUp { revision, .. } => {
+                self.write()?;
+                self.live = None;
+                self.write()?;
+                self.record(*revision).progress = None;
+                Done::Recorded { revision: *revision }
+            }
+            Action::Adopt { revision } => {
+                let comparison = Comparison {
+                    revision: *revision,
+                    fingerprint: fingerprint(self.want),
+                    equal: self.record(*revision).content == self.want,
+                };
+                self.comparison = Some(comparison);
+                Done::Compared(comparison)
+            }
+            Action::Stamp { revision, marks } => {
+                self.write()?;
+                let record = self.record(*revision);
+                marks.write(*revision, &mut record.labels);
+                Done::Recorded { revision: *revision }
+            }
+            Action::PruneHistory { revisions } => {
+                for revision in revisions {
+                    self.write()?;
+                    self.records.retain(|record| record.release.revision != *revision);
+                }
+                Done::Pruned { revisions: revisions.clone() }
+            }
+            Action::Uninstall { revision } => {
+                self.write()?;
+                let now = self.now;
+                let record = self.record(*revision);
+                record.release.info.status = Status::Uninstalling;
+                record.progress = Some(progress(now, Phase::Uninstall, Vec::new()));
+                self.write()?;
+                self.live = None;
+                while !self.records.is_empty() {
+                    self.write()?;
+                    self.records.remove(0);
+                }
+                Done::Deleted
+            }
+            Action::RemoveFinalizer => {
+                self.write()?;
+                self.finalizer = false;
+                Done::Released
+            }
+        };
+        Ok(Outcome::done(done))
+    }
+
+    fn store(
+        &mut self,
+        revision: Revision,
+        status: Status,
+        content: char,
+        rollback_of: Option<Revision>,
+        existed: Vec<ObjectId>,
+    ) -> Result<(), Crash> {
+        self.write()?;
+        // Creating a Secret that exists is refused: the fence between two controllers.
+        assert!(self.records.iter().all(|record| record.release.revision != revision), "{revision} exists");
+        let mut labels = self.newest().map(|newest| marks::without(&newest.labels)).unwrap_or_default();
+        let retry = self.asks.retry.clone().filter(|_| rollback_of.is_none());
+        Marks { fingerprint: Some(fingerprint(content)), retry, ..Marks::default() }.write(revision, &mut labels);
+        self.records.push(Record {
+            release: self.summary(revision, status, content, rollback_of),
+            labels,
+            progress: Some(progress(self.now, Phase::Apply, existed)),
+            content,
+        });
+        Ok(())
+    }
+
+    fn summary(
+        &self,
+        revision: Revision,
+        status: Status,
+        content: char,
+        rollback_revision: Option<Revision>,
+    ) -> ReleaseSummary {
+        let first = self.records.first().and_then(|record| record.release.info.first_deployed);
+        let first = first.filter(|_| status != Status::PendingInstall);
+        ReleaseSummary {
+            id: release_id(),
+            revision,
+            info: Info {
+                first_deployed: first.or(Some(self.now.into())),
+                last_deployed: Some(self.now.into()),
+                status,
+                rollback_revision,
+                ..Info::default()
+            },
+            chart: chart(content),
+            apply_method: None,
+        }
+    }
+
+    fn apply(&mut self, revision: Revision) -> Result<Done, Crash> {
+        self.write()?;
+        self.live = Some(self.record(revision).content);
+        self.write()?;
+        let now = self.now;
+        let record = self.record(revision);
+        let existed = record.progress.take().map(|progress| progress.existed).unwrap_or_default();
+        record.progress = Some(progress(now, Phase::Wait, existed));
+        Ok(Done::Stored { revision })
+    }
+
+    /// What `helm upgrade`, or `helm rollback`, does: a new revision with the labels of another, copied.
+    pub(crate) fn by_helm(&mut self, status: Status, content: char) {
+        let revision = self.newest().map_or(Revision::FIRST, |newest| newest.release.revision.next());
+        let labels = self.newest().map(|newest| newest.labels.clone()).unwrap_or_default();
+        let release = self.summary(revision, status, content, None);
+        for record in &mut self.records {
+            if status == Status::Deployed && record.release.info.status == Status::Deployed {
+                record.release.info.status = Status::Superseded;
+            }
+        }
+        self.live = Some(content);
+        self.records.push(Record { release, labels, progress: None, content });
+    }
+
+    /// The history in one line: `1 superseded a, 2 failed b, 3 deployed a (of 1)`.
+    pub(crate) fn history_line(&self) -> String {
+        let one = |record: &Record| {
+            let release = &record.release;
+            let of = release.info.rollback_revision.map(|of| format!(" (of {of})")).unwrap_or_default();
+            format!("{} {} {}{of}", release.revision, release.info.status, record.content)
+        };
+        self.records.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn pass(&mut self, time: SignedDuration) {
+        self.now += time;
+    }
+}
+
+fn progress(now: Timestamp, phase: Phase, existed: Vec<ObjectId>) -> Progress {
+    let deadline = now + SignedDuration::from_mins(5);
+    Progress { owner: "pintle-0".to_owned(), phase, started: now, deadline, existed, failure: None }
+}
