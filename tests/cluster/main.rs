@@ -1,0 +1,13 @@
+//! Tests on the real control plane of `hack/cluster`. Each owns a namespace, with a controller of its own where it needs
+//! one that serves only that namespace, and waits on conditions; none sleeps.
+//!
+//! Run `hack/cluster up` and `eval "$(hack/cluster env)"` first; `hack/test` does.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bad_input;
+mod env;
+mod house;
+mod releases;
+mod git_sync;
+mod sources;
