@@ -2,23 +2,9 @@
 
 use super::duration::quote;
 use super::time::{Civil, Time, Zone, days_since_1970, offset_by_abbreviation, offset_in};
+use crate::value::fmt::{MONTHS, WEEKDAYS};
 use jiff::tz::TimeZone;
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 /// How many letters the short names of months and days have.
 const SHORT_NAME: usize = 3;
 
@@ -178,7 +164,7 @@ fn push(out: &mut Vec<u8>, element: Element, time: &Time, civil: Civil) {
         Element::Year => number(civil.year.max(0) % 100, true),
         Element::MonthName { short } => name(MONTHS[civil.month as usize - 1], short).to_owned(),
         Element::Month { padded } => number(civil.month, padded),
-        Element::Weekday { short } => name(DAYS[time.weekday() as usize], short).to_owned(),
+        Element::Weekday { short } => name(WEEKDAYS[time.weekday() as usize], short).to_owned(),
         Element::Day(Padding::Space) => format!("{:2}", civil.day),
         Element::Day(padding) => number(civil.day, padding == Padding::Zero),
         Element::YearDay(Padding::Space) => format!("{:3}", time.year_day()),
@@ -397,7 +383,7 @@ impl Reading {
             Element::MonthName { short } => self.month = Some(name(text, &MONTHS, short)? as i64 + 1),
             Element::Month { padded } => self.month = Some(in_range(number(text, padded)?, 1..13, "month")?),
             Element::Weekday { short } => {
-                name(text, &DAYS, short)?;
+                name(text, &WEEKDAYS, short)?;
             }
             Element::Day(padding) => {
                 if padding == Padding::Space {

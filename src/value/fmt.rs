@@ -805,7 +805,8 @@ fn with_point(magnitude: &str, verb: char, precision: Option<usize>) -> String {
     text
 }
 
-const MONTHS: [&str; 12] = [
+/// The names of `time.Month`, in Go's English.
+pub const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -820,7 +821,8 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+/// The names of `time.Weekday`, in Go's English.
+pub const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 fn named(names: &[&str], index: i64, number: i64, type_name: &str) -> String {
     match usize::try_from(index).ok().and_then(|index| names.get(index)) {
