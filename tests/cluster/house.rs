@@ -198,8 +198,12 @@ impl House {
     }
 
     pub(crate) async fn start_named(&self, instance: &str) -> Controller {
+        self.start_through(kube::Config::infer().await.unwrap(), instance)
+    }
+
+    /// A controller that reaches the cluster in this way.
+    pub(crate) fn start_through(&self, config: kube::Config, instance: &str) -> Controller {
         let metrics = Metrics::default();
-        let config = kube::Config::infer().await.unwrap();
         let clients = Clients::new(config, metrics.clone()).unwrap();
         let reach = Reach { loopback: true, ..Reach::default() };
         let sources = Sources::new(source::Options { reach, ..source::Options::default() }).unwrap();

@@ -7,7 +7,9 @@
 
 mod bad_input;
 mod env;
-mod house;
-mod releases;
+mod faults;
 mod git_sync;
+mod house;
+mod proxy;
+mod releases;
 mod sources;
