@@ -6,6 +6,7 @@
 
 #![allow(unreachable_pub, reason = "derive(KubeSchema) repeats its struct, pub and all, inside a function")]
 
+pub(crate) mod conditions;
 pub mod definitions;
 pub mod duration;
 pub mod git_sync;

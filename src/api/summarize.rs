@@ -14,9 +14,10 @@
 //! | suspended | as before | as before | goes on | summary says since when |
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::ObjectRef;
+use super::conditions::Conditions;
 use super::helm_release::{FailedAttemptStatus, HelmReleaseStatus, RevisionStatus};
 use crate::manifest::id::ObjectId;
 use crate::plan::decide::{UNHEALTHY_AFTER, unwell_for};
@@ -90,7 +91,7 @@ pub fn summarize(
         since.unwrap_or_else(|| Timestamp::from_second(now.as_second()).unwrap_or(now).to_string())
     });
     let sentence = truncate(&story.sentence(suspended_at.as_deref()), MESSAGE_BYTES_MAX);
-    let conditions = Conditions { previous: &previous.conditions, next: Vec::new(), facts, now };
+    let conditions = Conditions::new(&previous.conditions, facts.generation, now);
     // The revisions and objects of a release that somebody else owns are told by its owner, and decide who that is.
     let is_owner = facts.observed.rival.is_none();
     let status = HelmReleaseStatus {
@@ -229,7 +230,7 @@ impl Story<'_> {
             }
             Standing::Ready | Standing::Unhealthy => {}
         }
-        set.next
+        set.into_vec()
     }
 
     /// The health of what runs, whatever else is going on.
@@ -242,7 +243,7 @@ impl Story<'_> {
         match &observed.health {
             Health::Healthy => set.add("Healthy", "True", "Healthy", "all objects are healthy"),
             Health::Progressing(cause) | Health::Failed(cause) if !newest.status().is_pending() => {
-                let time = unwell_for(observed, set.now).map_or(SignedDuration::ZERO, |(_, time)| time);
+                let time = unwell_for(observed, set.now()).map_or(SignedDuration::ZERO, |(_, time)| time);
                 if time >= UNHEALTHY_AFTER {
                     set.add("Healthy", "False", "Unhealthy", &cause.to_string());
                 } else if !set.keep("Healthy") {
@@ -658,36 +659,5 @@ fn revision_status(entry: &Entry) -> RevisionStatus {
         verified: entry.marks.verified,
         rollback_of: entry.rollback_of().map(|revision| revision.0),
         cause: (entry.status() == Status::Failed).then(|| truncate(&release.info.description, MESSAGE_BYTES_MAX)),
-    }
-}
-
-/// The conditions being put together, in their fixed order.
-struct Conditions<'a> {
-    previous: &'a [Condition],
-    next: Vec<Condition>,
-    facts: &'a Facts<'a>,
-    now: Timestamp,
-}
-
-impl Conditions<'_> {
-    /// Adds a condition; its time of transition changes with its status only.
-    fn add(&mut self, name: &str, status: &str, reason: &str, message: &str) {
-        let before = self.previous.iter().find(|it| it.type_ == name && it.status == status);
-        let now = || Time(Timestamp::from_second(self.now.as_second()).unwrap_or(self.now));
-        self.next.push(Condition {
-            type_: name.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message: truncate(message, MESSAGE_BYTES_MAX),
-            observed_generation: Some(self.facts.generation),
-            last_transition_time: before.map_or_else(now, |before| before.last_transition_time.clone()),
-        });
-    }
-
-    /// Keeps a condition as it was; tells whether there was one.
-    fn keep(&mut self, name: &str) -> bool {
-        let before = self.previous.iter().find(|it| it.type_ == name);
-        self.next.extend(before.cloned());
-        before.is_some()
     }
 }

@@ -10,10 +10,10 @@
 //! | suspended | as before | summary says so |
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::Value;
 
 use super::Key;
+use crate::api::conditions::Conditions;
 use crate::api::git_sync::SyncError;
 use crate::api::{CONFIRM_PRUNE, GitSyncStatus, ObjectRef};
 use crate::manifest::id::ObjectId;
@@ -155,7 +155,7 @@ pub(super) fn status(
     let verdict = &report.verdict;
     let sentence = truncate(&sentence(key, report), MESSAGE_BYTES_MAX);
     let standing = standing(previous, verdict);
-    let mut conditions = Conditions { previous: &previous.conditions, next: Vec::new(), generation, now };
+    let mut conditions = Conditions::new(&previous.conditions, generation, now);
     let reason = verdict.reason();
     match standing {
         Standing::Ready => conditions.add("Ready", "True", reason, &sentence),
@@ -171,7 +171,7 @@ pub(super) fn status(
             conditions.add("Ready", "False", reason, &sentence);
             conditions.add("Stalled", "True", reason, &sentence);
         }
-        Standing::AsBefore => conditions.next = previous.conditions.clone(),
+        Standing::AsBefore => conditions.keep_all(),
     }
     let errors = match verdict {
         Verdict::Incomplete { errors, .. } => errors.as_slice(),
@@ -186,7 +186,7 @@ pub(super) fn status(
     GitSyncStatus {
         observed_generation: Some(generation),
         summary: sentence,
-        conditions: conditions.next,
+        conditions: conditions.into_vec(),
         attempted_commit: report.commit.clone().or_else(|| previous.attempted_commit.clone()),
         applied_commit: match verdict {
             Verdict::Complete { .. } => report.commit.clone(),
@@ -343,29 +343,6 @@ fn names<'a>(mut ids: impl ExactSizeIterator<Item = &'a ObjectId>) -> String {
 
 fn short(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
-}
-
-struct Conditions<'a> {
-    previous: &'a [Condition],
-    next: Vec<Condition>,
-    generation: i64,
-    now: Timestamp,
-}
-
-impl Conditions<'_> {
-    /// Adds a condition; its time of transition changes with its status only.
-    fn add(&mut self, name: &str, status: &str, reason: &str, message: &str) {
-        let before = self.previous.iter().find(|it| it.type_ == name && it.status == status);
-        let now = || Time(Timestamp::from_second(self.now.as_second()).unwrap_or(self.now));
-        self.next.push(Condition {
-            type_: name.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-            observed_generation: Some(self.generation),
-            last_transition_time: before.map_or_else(now, |before| before.last_transition_time.clone()),
-        });
-    }
 }
 
 #[cfg(test)]
