@@ -52,6 +52,8 @@ pub struct Metrics {
     actions: Family<ActionLabels, Counter>,
     failures: Family<ReasonLabels, Counter>,
     releases: Family<ReadyLabels, Gauge>,
+    syncs: Family<ReadyLabels, Gauge>,
+    sync_failures: Family<ReasonLabels, Counter>,
     watches: Family<WatchLabels, Gauge>,
     renders: Counter,
     render_seconds: Histogram,
@@ -68,6 +70,8 @@ impl Default for Metrics {
         let actions = Family::default();
         let failures = Family::default();
         let releases = Family::default();
+        let syncs = Family::default();
+        let sync_failures = Family::default();
         let watches = Family::default();
         let renders = Counter::default();
         let render_seconds = Histogram::new(buckets());
@@ -81,6 +85,8 @@ impl Default for Metrics {
         registry.register("actions", "Actions by outcome", actions.clone());
         registry.register("failures", "Failed passes by reason", failures.clone());
         registry.register("releases", "HelmReleases by the state of Ready", releases.clone());
+        registry.register("gitsyncs", "GitSyncs by the state of Ready", syncs.clone());
+        registry.register("sync_failures", "Failed passes over a GitSync by reason", sync_failures.clone());
         registry.register("watches", "Open watches by kind", watches.clone());
         registry.register("renders", "Charts rendered", renders.clone());
         registry.register("render_duration_seconds", "Duration of a render", render_seconds.clone());
@@ -92,6 +98,8 @@ impl Default for Metrics {
             actions,
             failures,
             releases,
+            syncs,
+            sync_failures,
             watches,
             renders,
             render_seconds,
@@ -125,15 +133,16 @@ impl Metrics {
 
     /// A HelmRelease went from one state of Ready to another; `None` is an object that is not there.
     pub fn ready_changed(&self, from: Option<&'static str>, to: Option<&'static str>) {
-        if from == to {
-            return;
-        }
-        if let Some(ready) = from {
-            self.releases.get_or_create(&ReadyLabels { ready }).dec();
-        }
-        if let Some(ready) = to {
-            self.releases.get_or_create(&ReadyLabels { ready }).inc();
-        }
+        changed(&self.releases, from, to);
+    }
+
+    /// The same of a GitSync.
+    pub fn sync_ready_changed(&self, from: Option<&'static str>, to: Option<&'static str>) {
+        changed(&self.syncs, from, to);
+    }
+
+    pub fn sync_failure(&self, reason: &str) {
+        self.sync_failures.get_or_create(&ReasonLabels { reason: reason.to_owned() }).inc();
     }
 
     pub fn watch_opened(&self, kind: &str) {
@@ -149,6 +158,19 @@ impl Metrics {
         let mut page = String::new();
         text::encode(&mut page, &self.registry).expect("writing to a String cannot fail");
         page
+    }
+}
+
+/// An object went from one state to another.
+fn changed(states: &Family<ReadyLabels, Gauge>, from: Option<&'static str>, to: Option<&'static str>) {
+    if from == to {
+        return;
+    }
+    if let Some(ready) = from {
+        states.get_or_create(&ReadyLabels { ready }).dec();
+    }
+    if let Some(ready) = to {
+        states.get_or_create(&ReadyLabels { ready }).inc();
     }
 }
 

@@ -52,3 +52,13 @@ impl<'a> Conditions<'a> {
         self.next
     }
 }
+
+/// The state of the condition `Ready`: `True`, `False` or `Unknown`.
+pub(crate) fn ready(conditions: &[Condition]) -> &'static str {
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    match ready.map(|condition| condition.status.as_str()) {
+        Some("True") => "True",
+        Some("False") => "False",
+        _ => "Unknown",
+    }
+}

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::connect::Connection;
-use crate::cluster::discovery::Discovery;
 use crate::cluster::events::Events;
 use crate::cluster::identity::Clients;
 use crate::metrics::Metrics;
@@ -79,27 +79,31 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         instance: instance(),
         grace: Duration::from_secs(args.grace_seconds),
     };
+    let sync_options = sync::Options {
+        namespaces: options.namespaces.clone(),
+        concurrency: SYNCS_AT_ONCE,
+        default_service_account: options.default_service_account.clone(),
+        grace: options.grace,
+    };
+    let events = Arc::new(Events::new(options.instance.clone()));
+    let (shell, changes) = Shell::new(clients.clone(), sources.clone(), metrics.clone(), options);
     let syncs = Arc::new(sync::Context {
-        clients: clients.clone(),
-        discovery: Arc::new(Discovery::new(clients.controller().clone())),
-        sources: sources.clone(),
-        events: Arc::new(Events::new(options.instance.clone())),
-        options: sync::Options {
-            namespaces: options.namespaces.clone(),
-            concurrency: SYNCS_AT_ONCE,
-            default_service_account: options.default_service_account.clone(),
-            grace: options.grace,
-        },
+        clients,
+        discovery: shell.discovery(),
+        sources,
+        events,
+        metrics: metrics.clone(),
+        listed: AtomicBool::default(),
+        options: sync_options,
     });
-    let (shell, changes) = Shell::new(clients, sources, metrics.clone(), options);
 
     let listener = telemetry::listen(args.metrics_addr)
         .await
         .with_context(|| format!("cannot listen on {}", args.metrics_addr))?;
     info!(address = %listener.local_addr()?, "serving /metrics, /healthz and /readyz");
-    let ready = shell.clone();
-    let pages =
-        tokio::spawn(telemetry::serve(listener, Pages { metrics, is_ready: Box::new(move || ready.is_ready()) }));
+    let (releases, git) = (shell.clone(), syncs.clone());
+    let is_ready = Box::new(move || releases.is_ready() && git.listed.load(Ordering::Relaxed));
+    let pages = tokio::spawn(telemetry::serve(listener, Pages { metrics, is_ready }));
 
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

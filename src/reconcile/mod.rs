@@ -196,6 +196,11 @@ impl Shell {
         info!("controller stopped");
     }
 
+    /// What the cluster serves, learned once for everybody.
+    pub fn discovery(&self) -> Arc<Discovery> {
+        self.discovery.clone()
+    }
+
     /// Whether everything that decisions rest on has been seen once.
     pub fn is_ready(&self) -> bool {
         self.objects.is_synced() && self.store.is_synced()

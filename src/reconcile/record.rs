@@ -13,9 +13,9 @@ use super::execute::merge_patch;
 use super::memory::Memory;
 use super::observe::{Observation, look_again_after};
 use super::{Key, Pass, Shell};
-use crate::api::HelmRelease;
 use crate::api::helm_release::HelmReleaseStatus;
 use crate::api::summarize::{Event, EventKind, Facts, Summary, Wake, summarize};
+use crate::api::{HelmRelease, conditions};
 use crate::cluster::error::Error as ClusterError;
 use crate::cluster::events::{News, Regarding};
 use crate::cluster::identity::Account;
@@ -239,7 +239,7 @@ impl Shell {
         previous: &HelmReleaseStatus,
         status: &HelmReleaseStatus,
     ) -> Result<(), ClusterError> {
-        let ready = ready_of(status);
+        let ready = conditions::ready(&status.conditions);
         self.metrics.ready_changed(memory.ready, Some(ready));
         memory.ready = Some(ready);
         let to_json = |status| serde_json::to_value(status).expect("a status is plain data");
@@ -285,13 +285,4 @@ fn regarding(key: &Key, metadata: &ObjectMeta) -> Regarding {
 
 fn interval(pass: &Pass<'_>) -> Duration {
     Duration::try_from(pass.policy.interval).unwrap_or(Duration::from_secs(600))
-}
-
-fn ready_of(status: &HelmReleaseStatus) -> &'static str {
-    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
-    match ready.map(|condition| condition.status.as_str()) {
-        Some("True") => "True",
-        Some("False") => "False",
-        _ => "Unknown",
-    }
 }

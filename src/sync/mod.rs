@@ -18,15 +18,17 @@ mod status;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::api::{GitSync, GitSyncStatus};
 use crate::cluster::discovery::Discovery;
-use crate::cluster::events::Events;
+use crate::cluster::events::{Events, Regarding};
 use crate::cluster::identity::Clients;
 use crate::manifest::id::ObjectId;
+use crate::metrics::Metrics;
 use crate::source::Sources;
 
 pub use files::OBJECTS_MAX;
@@ -61,6 +63,17 @@ impl fmt::Display for Key {
     }
 }
 
+/// What an Event of this GitSync is about.
+fn regarding(key: &Key, uid: &str) -> Regarding {
+    Regarding {
+        api_version: "pintle.dev/v1".into(),
+        kind: "GitSync".into(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        uid: uid.to_owned(),
+    }
+}
+
 /// What a deployment may choose.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -81,6 +94,9 @@ pub struct Context {
     pub discovery: Arc<Discovery>,
     pub sources: Sources,
     pub events: Arc<Events>,
+    pub metrics: Metrics,
+    /// Set for good once every GitSync has been listed.
+    pub listed: AtomicBool,
     pub options: Options,
 }
 
@@ -89,6 +105,8 @@ pub struct Context {
 pub struct Memory {
     /// Of which object: one that was made anew under the same name is another one.
     uid: String,
+    /// The state of its condition Ready, for the figures.
+    ready: Option<&'static str>,
     /// The status as it was last written.
     written: Option<GitSyncStatus>,
     /// The last commit of which every document was applied.

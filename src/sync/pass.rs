@@ -20,11 +20,11 @@ use super::spec::{self, Wanted};
 use super::status::{self, Report, Verdict};
 use super::{Context, FIELD_MANAGER, Key, Memory, Next, Round, order};
 use crate::api::git_sync::{DeletionPolicy, SyncError};
-use crate::api::{FINALIZER, GitSync, GitSyncStatus};
+use crate::api::{FINALIZER, GitSync, GitSyncStatus, conditions};
 use crate::chart::source_ref::Credentials;
 use crate::cluster::apply::Target;
 use crate::cluster::error::{Answer, Error as ClusterError};
-use crate::cluster::events::{News, Regarding};
+use crate::cluster::events::News;
 use crate::cluster::identity::{Account, ServiceAccount, TenantClient};
 use crate::cluster::objects::{self, Written};
 use crate::cluster::own::{self, Part};
@@ -596,6 +596,9 @@ impl Pass<'_> {
 
     /// Writes the status and tells what is new.
     async fn record(&self, memory: &mut Memory, report: &Report) -> Result<(), ClusterError> {
+        if report.verdict.is_failure() {
+            self.context.metrics.sync_failure(report.verdict.reason());
+        }
         let next = self.write(memory, report).await?;
         match report.verdict.passes() {
             true => memory.failures = memory.failures.saturating_add(1),
@@ -608,15 +611,8 @@ impl Pass<'_> {
         let Some(told) = status::told(&self.previous, &next, &report.verdict) else { return Ok(()) };
         info!(reason = told.reason, "{}", told.note);
         let Ok(tenant) = self.tenant() else { return Ok(()) };
-        let regarding = Regarding {
-            api_version: "pintle.dev/v1".into(),
-            kind: "GitSync".into(),
-            namespace: self.key.namespace.clone(),
-            name: self.key.name.clone(),
-            uid: memory.uid.clone(),
-        };
         let news = News { warning: told.warning, reason: told.reason, action: "Sync".into(), note: told.note };
-        self.context.events.publish(&tenant, &regarding, &news).await;
+        self.context.events.publish(&tenant, &super::regarding(&self.key, &memory.uid), &news).await;
         Ok(())
     }
 
@@ -627,6 +623,7 @@ impl Pass<'_> {
         if next != *last {
             self.patch(Part::Status, &json!({"status": status::whole(&next)})).await?;
         }
+        memory.ready = Some(conditions::ready(&next.conditions));
         memory.written = Some(next.clone());
         Ok(next)
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -26,6 +27,8 @@ use super::status::{self, Report, Verdict};
 use super::{Context, Key, Memory, Next};
 use crate::api::{CONFIRM_PRUNE, GitSync, GitSyncStatus, RECONCILE_AT};
 use crate::cluster::error::Error as ClusterError;
+use crate::cluster::events::News;
+use crate::cluster::identity::Account;
 use crate::cluster::own::{self, Part};
 use crate::text::chain;
 
@@ -119,6 +122,8 @@ struct Desk {
     due: HashMap<Key, Instant>,
     running: HashMap<Id, Key>,
     memories: HashMap<Key, (Memory, u32)>,
+    /// The state of each that is counted.
+    ready: HashMap<Key, &'static str>,
     passes: JoinSet<Finished>,
 }
 
@@ -138,6 +143,7 @@ impl Desk {
             due: HashMap::new(),
             running: HashMap::new(),
             memories: HashMap::new(),
+            ready: HashMap::new(),
             passes: JoinSet::new(),
         }
     }
@@ -159,6 +165,9 @@ impl Desk {
                     self.objects.keys().filter(|key| is_here(key) && !listed.contains(key)).cloned().collect();
                 gone.iter().for_each(|key| self.forget(key));
                 self.unlisted.remove(&stream);
+                if self.unlisted.is_empty() {
+                    self.context.listed.store(true, Ordering::Relaxed);
+                }
             }
             Ok(watcher::Event::Apply(object)) => {
                 self.note(object);
@@ -189,6 +198,7 @@ impl Desk {
         self.objects.remove(key);
         self.due.remove(key);
         self.memories.remove(key);
+        self.context.metrics.sync_ready_changed(self.ready.remove(key), None);
         Arc::make_mut(&mut self.alive).remove(&key.to_string());
     }
 
@@ -221,6 +231,7 @@ impl Desk {
             Ok((id, finished)) => (id, Some(finished)),
             Err(stopped) => {
                 error!(error = %stopped, "pass over a GitSync panicked");
+                self.context.metrics.sync_failure("Panic");
                 (stopped.id(), None)
             }
         };
@@ -238,6 +249,10 @@ impl Desk {
             }
             None => (Memory::default(), failures, Next::After(backoff(failures))),
         };
+        if let Some(ready) = memory.ready {
+            let before = self.ready.insert(key.clone(), ready);
+            self.context.metrics.sync_ready_changed(before, Some(ready));
+        }
         self.memories.insert(key.clone(), (memory, failures));
         if let Next::After(after) = next {
             // Woken meanwhile: the earlier time counts.
@@ -270,7 +285,10 @@ async fn pass(context: Arc<Context>, seen: Arc<Seen>, mut memory: Memory, alive:
             let is_alive = |name: &str| alive.contains(name) || !is_served(name);
             reconcile_git_sync(&context, object, &mut memory, &is_alive).await
         }
-        Seen::Invalid { metadata, problem } => record_unreadable(&context, metadata, problem).await,
+        Seen::Invalid { metadata, problem } => {
+            memory.ready = Some("False");
+            record_unreadable(&context, metadata, problem).await
+        }
     };
     Finished { memory, result }
 }
@@ -279,6 +297,7 @@ async fn pass(context: Arc<Context>, seen: Arc<Seen>, mut memory: Memory, alive:
 async fn record_unreadable(context: &Context, metadata: &ObjectMeta, problem: &str) -> Result<Next, ClusterError> {
     let key = key_of(metadata);
     let verdict = Verdict::Unusable { reason: "InvalidSpec", message: format!("it cannot be read: {problem}") };
+    context.metrics.sync_failure(verdict.reason());
     let report = Report { commit: None, verdict, inventory: None, asked_at: None };
     let generation = metadata.generation.unwrap_or_default();
     let status = status::status(&key, generation, &GitSyncStatus::default(), &report, Timestamp::now());
@@ -291,6 +310,10 @@ async fn record_unreadable(context: &Context, metadata: &ObjectMeta, problem: &s
     }});
     let client = context.clients.controller();
     own::patch::<GitSync, IgnoredAny>(client, &key.namespace, &key.name, Part::Status, &patch).await?;
+    let tenant = context.clients.tenant(&Account::Controller);
+    let uid = metadata.uid.clone().unwrap_or_default();
+    let news = News { warning: true, reason: "InvalidSpec".into(), action: "Sync".into(), note: status.summary };
+    context.events.publish(&tenant, &super::regarding(&key, &uid), &news).await;
     Ok(Next::WhenChanged)
 }
 

@@ -118,7 +118,25 @@ impl Verdict {
         matches!(self, Verdict::Returning { .. } | Verdict::Pruning { .. })
     }
 
-    fn reason(&self) -> &'static str {
+    /// Whether what is in Git is not in the cluster, and no waiting of ours changes that.
+    pub(super) fn is_failure(&self) -> bool {
+        match self {
+            Verdict::Unusable { .. }
+            | Verdict::SourceFailed { .. }
+            | Verdict::Empty { .. }
+            | Verdict::Incomplete { .. }
+            | Verdict::PruneToConfirm { .. }
+            | Verdict::PruneFailed { .. }
+            | Verdict::TimedOut { .. } => true,
+            Verdict::Suspended
+            | Verdict::Applying
+            | Verdict::Returning { .. }
+            | Verdict::Pruning { .. }
+            | Verdict::Complete { .. } => false,
+        }
+    }
+
+    pub(super) fn reason(&self) -> &'static str {
         match self {
             Verdict::Suspended => "Suspended",
             Verdict::Unusable { reason, .. } | Verdict::SourceFailed { reason, .. } => reason,

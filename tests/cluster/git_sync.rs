@@ -10,6 +10,7 @@ use pintle::sync::{Context, Options};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ const CONFIRM: &str = "pintle.dev/confirm-prune";
 struct World {
     namespace: String,
     repository: Repository,
+    metrics: Metrics,
     stop: CancellationToken,
     controller: Option<tokio::task::JoinHandle<()>>,
 }
@@ -35,8 +37,13 @@ impl World {
         });
         let namespace = name("sync");
         kubectl(&["create", "namespace", &namespace]);
-        let mut world =
-            World { namespace, repository: Repository::new(), stop: CancellationToken::new(), controller: None };
+        let mut world = World {
+            namespace,
+            repository: Repository::new(),
+            metrics: Metrics::default(),
+            stop: CancellationToken::new(),
+            controller: None,
+        };
         world.start().await;
         world
     }
@@ -49,12 +56,14 @@ impl World {
         // RUST_LOG=pintle=debug shows what the controller does.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
-        let clients = Clients::new(kube::Config::infer().await.unwrap(), Metrics::default()).unwrap();
+        let clients = Clients::new(kube::Config::infer().await.unwrap(), self.metrics.clone()).unwrap();
         let reach = Reach { loopback: true, ..Reach::default() };
         let context = Context {
             discovery: Arc::new(Discovery::new(clients.controller().clone())),
             sources: Sources::new(source::Options { reach, ..source::Options::default() }).unwrap(),
             events: Arc::new(Events::new("pintle-test".into())),
+            metrics: self.metrics.clone(),
+            listed: AtomicBool::default(),
             options: Options {
                 namespaces: vec![self.namespace.clone()],
                 concurrency: 4,
@@ -137,6 +146,18 @@ impl World {
             status["appliedCommit"] == commit && ready(status) == "True Applied"
         })
         .await
+    }
+
+    /// There is an Event, and a count.
+    async fn is_told(&self, name: &str, reason: &str) {
+        let told = |event: &Value| {
+            event["reason"] == reason && event["involvedObject"]["name"] == name && event["type"] == "Warning"
+        };
+        let is_there = || self.get("events").is_some_and(|list| list["items"].as_array().unwrap().iter().any(told));
+        self.until(&format!("told as Event {reason}"), is_there).await;
+        let counted = format!("pintle_sync_failures_total{{reason=\"{reason}\"}} ");
+        let page = self.metrics.page();
+        assert!(page.lines().any(|line| line.starts_with(&counted)), "{reason} is not counted: {page}");
     }
 
     async fn until(&self, what: &str, is_met: impl Fn() -> bool) {
@@ -311,6 +332,7 @@ async fn a_broken_file_stops_pruning_and_nothing_else() {
         .await;
     assert_eq!(status["errors"][0]["file"], "apps/broken.yaml");
     assert_eq!(status["errors"][0]["line"], 5);
+    world.is_told("fleet", "Incomplete").await;
     assert_eq!(status["errorCount"], 1);
     assert_eq!(status["appliedCommit"], first.as_str(), "the last complete one");
     assert_eq!(world.maps(), ["a", "b", "c"], "the readable is applied, nothing is pruned");
@@ -401,10 +423,12 @@ async fn an_empty_commit_or_a_missing_path_prunes_nothing() {
     world.push("no manifest");
     let status = world.status_when("empty", |status| ready(status) == "False NoDocuments").await;
     assert!(status["summary"].as_str().unwrap().contains("nothing was pruned"), "{status:#}");
+    world.is_told("fleet", "NoDocuments").await;
     world.repository.remove("apps/README.md");
     world.repository.write("README.md", "no folder");
     world.push("no folder");
     let status = world.status_when("pathless", |status| ready(status) == "False PathNotFound").await;
+    world.is_told("fleet", "PathNotFound").await;
     assert_eq!(inventory(&status), ["ConfigMap a"]);
     assert_eq!(world.maps(), ["a"]);
 }
@@ -641,6 +665,15 @@ async fn a_gitsync_that_cannot_be_read_stops_nobody_else() {
     world.applied(&commit).await;
     let status = world.status_of("broken", "refused", |status| ready(status) == "False InvalidSpec").await;
     assert!(status["summary"].as_str().unwrap().starts_with("spec.interval: "), "{status:#}");
+    world.is_told("broken", "InvalidSpec").await;
+    world
+        .until("counted by Ready", || {
+            let page = world.metrics.page();
+            ["pintle_gitsyncs{ready=\"True\"} 1", "pintle_gitsyncs{ready=\"False\"} 1"]
+                .iter()
+                .all(|line| page.contains(line))
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
