@@ -1,8 +1,8 @@
 //! The tree of a parsed template.
 //!
-//! Printing a node gives the text that Go's error messages show; for that nodes keep their source text as ranges.
+//! Printing a node gives the text that Go's error messages show; for that nodes keep their source text as spans. Trees
+//! are kept between renders, so they are small: spans instead of texts, and no vector has room to spare.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::builtin::Builtin;
@@ -25,13 +25,20 @@ pub struct Template {
 }
 
 /// Byte offset in the source text.
-pub(super) type Pos = usize;
+pub(super) type Pos = u32;
 
-pub(super) type List = Vec<Node>;
+/// A part of the source text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: Pos,
+    pub(super) end: Pos,
+}
+
+pub(super) type List = Box<[Node]>;
 
 /// What a template consists of.
 pub(super) enum Node {
-    Text(Range<usize>),
+    Text(Span),
     Action { pos: Pos, pipe: Pipe },
     If(Branch),
     With(Branch),
@@ -53,14 +60,14 @@ pub(super) struct Branch {
 pub(super) struct Pipe {
     pub(super) pos: Pos,
     pub(super) is_assign: bool,
-    pub(super) declarations: Vec<Declared>,
-    pub(super) commands: Vec<Command>,
+    pub(super) declarations: Box<[Declared]>,
+    pub(super) commands: Box<[Command]>,
 }
 
 /// A variable on the left of `:=` or `=`.
 pub(super) struct Declared {
     pub(super) variable: VariableId,
-    pub(super) name: Range<usize>,
+    pub(super) name: Span,
 }
 
 /// Variables of the same name share a number within one source; `$` is 0.
@@ -69,14 +76,13 @@ pub(super) type VariableId = u32;
 /// A function or an operand with its arguments. Never empty.
 pub(super) struct Command {
     pub(super) pos: Pos,
-    pub(super) terms: Vec<Term>,
+    pub(super) terms: Box<[Term]>,
 }
 
 /// An operand.
 pub(super) enum Term {
     Identifier {
-        pos: Pos,
-        name: Range<usize>,
+        name: Span,
         callee: Callee,
     },
     Dot {
@@ -89,29 +95,28 @@ pub(super) enum Term {
         pos: Pos,
         value: bool,
     },
-    Number(Number),
+    Number(Box<Number>),
     String {
-        pos: Pos,
-        quoted: Range<usize>,
+        quoted: Span,
         value: Str,
     },
     /// `.a.b`
     Field {
         pos: Pos,
-        names: Vec<Box<str>>,
+        names: Box<[Span]>,
     },
     /// `$x.a.b`
     Variable {
         pos: Pos,
         variable: VariableId,
-        name: Range<usize>,
-        fields: Vec<Box<str>>,
+        name: Span,
+        fields: Box<[Span]>,
     },
     /// `(…).a.b` or `function.a.b`
     Chain {
         pos: Pos,
         operand: Box<Term>,
-        fields: Vec<Box<str>>,
+        fields: Box<[Span]>,
     },
     /// `(…)`
     Pipe(Box<Pipe>),
@@ -119,8 +124,7 @@ pub(super) enum Term {
 
 /// A number constant under all the types that can hold it.
 pub(super) struct Number {
-    pub(super) pos: Pos,
-    pub(super) text: Range<usize>,
+    pub(super) text: Span,
     pub(super) int: Option<i64>,
     pub(super) uint: Option<u64>,
     pub(super) float: Option<f64>,
@@ -142,7 +146,24 @@ pub(super) enum Ideal {
 #[derive(Clone, Copy)]
 pub(super) enum Callee {
     Builtin(Builtin),
-    Func(Func),
+    Func(&'static Func),
+}
+
+impl Source {
+    pub(super) fn bytes(&self, span: Span) -> &[u8] {
+        span.of(&self.text)
+    }
+
+    /// The name that stands there: it consists of letters and digits, so it is UTF-8.
+    pub(super) fn word(&self, span: Span) -> &str {
+        std::str::from_utf8(self.bytes(span)).unwrap_or_default()
+    }
+}
+
+impl Span {
+    pub(super) fn of(self, source: &[u8]) -> &[u8] {
+        &source[self.start as usize..self.end as usize]
+    }
 }
 
 impl std::fmt::Debug for Template {
@@ -157,7 +178,7 @@ impl Template {
     /// Whether it holds nothing but white space.
     pub(super) fn is_empty(&self) -> bool {
         self.root.iter().all(|node| match node {
-            Node::Text(range) => is_blank(&self.source.text[range.clone()]),
+            Node::Text(span) => is_blank(self.source.bytes(*span)),
             _ => false,
         })
     }
@@ -171,12 +192,11 @@ fn is_blank(text: &[u8]) -> bool {
 impl Term {
     pub(super) fn pos(&self) -> Pos {
         match self {
-            Term::Identifier { pos, .. }
-            | Term::Dot { pos }
+            Term::Identifier { name: span, .. } | Term::String { quoted: span, .. } => span.start,
+            Term::Number(number) => number.text.start,
+            Term::Dot { pos }
             | Term::Nil { pos }
             | Term::Bool { pos, .. }
-            | Term::Number(Number { pos, .. })
-            | Term::String { pos, .. }
             | Term::Field { pos, .. }
             | Term::Variable { pos, .. }
             | Term::Chain { pos, .. } => *pos,
@@ -186,20 +206,20 @@ impl Term {
 
     pub(super) fn write(&self, source: &[u8], out: &mut Vec<u8>) {
         match self {
-            Term::Identifier { name, .. } => out.extend_from_slice(&source[name.clone()]),
+            Term::Identifier { name, .. } => out.extend_from_slice(name.of(source)),
             Term::Dot { .. } => out.push(b'.'),
             Term::Nil { .. } => out.extend_from_slice(b"nil"),
             Term::Bool { value, .. } => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-            Term::Number(number) => out.extend_from_slice(&source[number.text.clone()]),
-            Term::String { quoted, .. } => out.extend_from_slice(&source[quoted.clone()]),
-            Term::Field { names, .. } => write_fields(names, out),
+            Term::Number(number) => out.extend_from_slice(number.text.of(source)),
+            Term::String { quoted, .. } => out.extend_from_slice(quoted.of(source)),
+            Term::Field { names, .. } => write_fields(names, source, out),
             Term::Variable { name, fields, .. } => {
-                out.extend_from_slice(&source[name.clone()]);
-                write_fields(fields, out);
+                out.extend_from_slice(name.of(source));
+                write_fields(fields, source, out);
             }
             Term::Chain { operand, fields, .. } => {
                 operand.write_in_parentheses(source, out);
-                write_fields(fields, out);
+                write_fields(fields, source, out);
             }
             Term::Pipe(pipe) => pipe.write(source, out),
         }
@@ -217,10 +237,10 @@ impl Term {
     }
 }
 
-fn write_fields(fields: &[Box<str>], out: &mut Vec<u8>) {
+fn write_fields(fields: &[Span], source: &[u8], out: &mut Vec<u8>) {
     for field in fields {
         out.push(b'.');
-        out.extend_from_slice(field.as_bytes());
+        out.extend_from_slice(field.of(source));
     }
 }
 
@@ -241,7 +261,7 @@ impl Pipe {
             if i > 0 {
                 out.extend_from_slice(b", ");
             }
-            out.extend_from_slice(&source[declared.name.clone()]);
+            out.extend_from_slice(declared.name.of(source));
         }
         if !self.declarations.is_empty() {
             out.extend_from_slice(if self.is_assign { b" = " } else { b" := " });
@@ -258,7 +278,7 @@ impl Pipe {
 impl Node {
     pub(super) fn write(&self, source: &[u8], out: &mut Vec<u8>) {
         match self {
-            Node::Text(range) => out.extend_from_slice(&source[range.clone()]),
+            Node::Text(range) => out.extend_from_slice(range.of(source)),
             Node::Action { pipe, .. } => {
                 out.extend_from_slice(b"{{");
                 pipe.write(source, out);

@@ -3,7 +3,7 @@
 //! Which node an error names follows Go to the letter: [`State::at`] is set where Go sets its own, and an error
 //! found later names the node set last.
 
-use super::ast::{Branch, Callee, Command, Ideal, List, Node, Number, Pipe, Pos, Template, Term, VariableId};
+use super::ast::{Branch, Callee, Command, Ideal, List, Node, Pipe, Pos, Span, Template, Term, VariableId};
 use super::builtin::{self, Builtin, Interfaces};
 use super::error::{Cause, Error, ExecuteError, Place, quote};
 use super::func::{Call, Fault, Func, Host};
@@ -151,7 +151,7 @@ impl At<'_> {
         match self {
             At::Start => 0,
             At::Node(node) => match node {
-                Node::Text(range) => range.start,
+                Node::Text(span) => span.start,
                 Node::Action { pos, .. } | Node::Template { pos, .. } => *pos,
                 Node::If(branch) | Node::With(branch) | Node::Range(branch) => branch.pos,
                 Node::Break | Node::Continue => 0,
@@ -188,7 +188,7 @@ enum Flow {
 /// What is called.
 enum Callable {
     Builtin(Builtin),
-    Func(Func),
+    Func(&'static Func),
     Method(Method),
 }
 
@@ -297,8 +297,8 @@ impl<'s> State<'s> {
         self.at = At::Node(node);
         self.spend(1)?;
         match node {
-            Node::Text(range) => {
-                let text = &self.template.source.text[range.clone()];
+            Node::Text(span) => {
+                let text = self.template.source.bytes(*span);
                 self.out.extend_from_slice(text);
                 self.spend_written(text.len())?;
             }
@@ -432,7 +432,7 @@ impl<'s> State<'s> {
         let operands = operands.into_iter().flatten();
         if pipe.is_assign {
             for (declared, operand) in pipe.declarations.iter().zip(operands) {
-                self.set_variable(declared.variable, || self::name(self.template, &declared.name), operand)?;
+                self.set_variable(declared.variable, || self::name(self.template, declared.name), operand)?;
             }
         } else {
             // The pipeline has just declared them.
@@ -485,7 +485,7 @@ impl<'s> State<'s> {
         for declared in &pipe.declarations {
             if pipe.is_assign {
                 let template = self.template;
-                self.set_variable(declared.variable, || name(template, &declared.name), operand.clone())?;
+                self.set_variable(declared.variable, || name(template, declared.name), operand.clone())?;
             } else {
                 self.variables.push((declared.variable, operand.clone()));
             }
@@ -582,7 +582,7 @@ impl<'s> State<'s> {
             return self.eval_constant(term).map(Operand::plain);
         };
         let Some(operand) = self.variable(*variable).cloned() else {
-            return Err(self.error(format!("undefined variable: {}", self::name(self.template, name))));
+            return Err(self.error(format!("undefined variable: {}", self::name(self.template, *name))));
         };
         if fields.is_empty() {
             self.not_a_function(term, arguments, last.as_ref())?;
@@ -597,16 +597,17 @@ impl<'s> State<'s> {
         dot: &Operand,
         receiver: Operand,
         term: &'s Term,
-        names: &'s [Box<str>],
+        names: &'s [Span],
         arguments: &'s [Term],
         last: Option<Operand>,
     ) -> Run<Operand> {
         let (final_name, names) = names.split_last().expect("a chain has at least one field");
         let mut receiver = receiver;
+        let source = &self.template.source;
         for name in names {
-            receiver = self.eval_field(dot, name, term, &[], None, receiver)?;
+            receiver = self.eval_field(dot, source.word(*name), term, &[], None, receiver)?;
         }
-        self.eval_field(dot, final_name, term, arguments, last, receiver)
+        self.eval_field(dot, source.word(*final_name), term, arguments, last, receiver)
     }
 
     fn eval_field(
@@ -674,11 +675,10 @@ impl<'s> State<'s> {
         let Term::Identifier { name, callee, .. } = term else {
             return self.eval_constant(term).map(Operand::plain);
         };
-        // A name consists of letters and digits.
-        let name = std::str::from_utf8(&self.template.source.text[name.clone()]).unwrap_or_default();
+        let name = self.template.source.word(*name);
         let callable = match callee {
             Callee::Builtin(builtin) => Callable::Builtin(*builtin),
-            Callee::Func(func) => Callable::Func(*func),
+            Callee::Func(func) => Callable::Func(func),
         };
         self.eval_call(dot, callable, node, name, arguments, last)
     }
@@ -795,7 +795,7 @@ impl<'s> State<'s> {
             Term::Number(number) => Some(number),
             _ => None,
         };
-        let int = number.and_then(|number: &Number| number.int);
+        let int = number.and_then(|number| number.int);
         let (value, kind) = match wanted {
             Type::Any | Type::Reflect => return self.eval_constant(term),
             Type::Bool => match term {
@@ -867,8 +867,8 @@ fn holds_interfaces(map_type: MapType) -> bool {
 }
 
 /// A name in the source of a template.
-fn name(template: &Template, range: &std::ops::Range<usize>) -> String {
-    String::from_utf8_lossy(&template.source.text[range.clone()]).into_owned()
+fn name(template: &Template, span: Span) -> String {
+    String::from_utf8_lossy(template.source.bytes(span)).into_owned()
 }
 
 /// The value as `%v` prints it, for error texts.

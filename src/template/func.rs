@@ -21,7 +21,7 @@ pub struct Func {
 
 /// Functions by name. Later entries replace earlier ones of the same name.
 #[derive(Clone, Default)]
-pub struct FuncTable(pub HashMap<&'static str, Func>);
+pub struct FuncTable(pub HashMap<&'static str, &'static Func>);
 
 impl std::fmt::Debug for Func {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -31,8 +31,8 @@ impl std::fmt::Debug for Func {
 
 impl FuncTable {
     /// Adds functions, over those of the same names.
-    pub fn extend(&mut self, funcs: &[Func]) {
-        self.0.extend(funcs.iter().map(|func| (func.name, *func)));
+    pub fn extend(&mut self, funcs: &'static [Func]) {
+        self.0.extend(funcs.iter().map(|func| (func.name, func)));
     }
 }
 

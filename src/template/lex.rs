@@ -2,14 +2,14 @@
 //!
 //! Trimming (`{{-`, `-}}`) and comments end here; the parser never sees them.
 
-use std::borrow::Cow;
+use memchr::{memchr, memchr_iter, memchr3};
 
 use crate::value::{strconv, unicode};
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The text is a message.
+    /// What is wrong is told by [`Lexer::fault`].
     Error,
     Bool,
     /// A printable ASCII character with no meaning of its own, such as a comma.
@@ -46,21 +46,19 @@ pub(super) enum Kind {
     With,
 }
 
-/// A token with its place.
-#[derive(Clone, Debug)]
+/// A token with its place. Its line is counted when an error asks for it.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Token<'t> {
     pub(super) kind: Kind,
     /// Byte offset in the text.
     pub(super) pos: usize,
-    pub(super) text: Cow<'t, [u8]>,
-    /// Line on which it starts, from 1; 0 before the first token.
-    pub(super) line: usize,
+    pub(super) text: &'t [u8],
 }
 
-const LEFT_DELIM: &[u8] = b"{{";
-const RIGHT_DELIM: &[u8] = b"}}";
-const LEFT_COMMENT: &[u8] = b"/*";
-const RIGHT_COMMENT: &[u8] = b"*/";
+const LEFT_DELIM: &[u8; 2] = b"{{";
+const RIGHT_DELIM: &[u8; 2] = b"}}";
+const LEFT_COMMENT: &[u8; 2] = b"/*";
+const RIGHT_COMMENT: &[u8; 2] = b"*/";
 /// The `-` and the space beside it.
 const TRIM_MARKER_LENGTH: usize = 2;
 
@@ -114,10 +112,9 @@ impl Token<'_> {
         };
         let bytes = match self.kind {
             Kind::Eof => b"EOF".to_vec(),
-            Kind::Error => self.text.to_vec(),
-            kind if kind.is_keyword() => [b"<", &*self.text, b">"].concat(),
-            _ if self.text.len() > 10 => [strconv::quote(&shorten(&self.text)), b"...".to_vec()].concat(),
-            _ => strconv::quote(&self.text),
+            kind if kind.is_keyword() => [b"<", self.text, b">"].concat(),
+            _ if self.text.len() > 10 => [strconv::quote(&shorten(self.text)), b"...".to_vec()].concat(),
+            _ => strconv::quote(self.text),
         };
         String::from_utf8_lossy(&bytes).into_owned()
     }
@@ -129,12 +126,10 @@ pub(super) struct Lexer<'t> {
     pos: usize,
     /// Where the token being read starts.
     start: usize,
-    line: usize,
-    start_line: usize,
     paren_depth: usize,
     is_inside_action: bool,
-    /// Set after an error: nothing follows it.
-    is_over: bool,
+    /// What is wrong with the text, once a token of [`Kind::Error`] was given: nothing follows it.
+    pub(super) fault: Option<String>,
     /// `break` and `continue` are functions of these names, not keywords.
     pub(super) break_is_function: bool,
     pub(super) continue_is_function: bool,
@@ -146,11 +141,9 @@ impl<'t> Lexer<'t> {
             input,
             pos: 0,
             start: 0,
-            line: 1,
-            start_line: 1,
             paren_depth: 0,
             is_inside_action: false,
-            is_over: false,
+            fault: None,
             break_is_function: false,
             continue_is_function: false,
         }
@@ -158,8 +151,8 @@ impl<'t> Lexer<'t> {
 
     /// The next token; after an error or the end, the end again.
     pub(super) fn next_token(&mut self) -> Token<'t> {
-        if self.is_over {
-            return Token { kind: Kind::Eof, pos: 0, text: Cow::Borrowed(b"EOF"), line: self.start_line };
+        if self.fault.is_some() {
+            return Token { kind: Kind::Eof, pos: self.start, text: b"EOF" };
         }
         if self.is_inside_action { self.inside_action() } else { self.text() }
     }
@@ -168,12 +161,8 @@ impl<'t> Lexer<'t> {
         &self.input[self.pos..]
     }
 
-    /// Takes the next character; `None` at the end.
-    fn next(&mut self) -> Option<char> {
-        let (c, width) = unicode::decode(self.rest());
-        self.pos += width;
-        self.line += usize::from(c == '\n');
-        (width > 0).then_some(c)
+    fn byte(&self) -> Option<u8> {
+        self.input.get(self.pos).copied()
     }
 
     fn peek(&self) -> Option<char> {
@@ -182,9 +171,10 @@ impl<'t> Lexer<'t> {
     }
 
     fn accept(&mut self, is_valid: impl Fn(char) -> bool) -> bool {
-        let is_accepted = self.peek().is_some_and(is_valid);
+        let (c, width) = unicode::decode(self.rest());
+        let is_accepted = width > 0 && is_valid(c);
         if is_accepted {
-            self.next();
+            self.pos += width;
         }
         is_accepted
     }
@@ -193,39 +183,42 @@ impl<'t> Lexer<'t> {
         while self.accept(&is_valid) {}
     }
 
+    /// Takes letters, digits and underscores of any script; nearly all are ASCII.
+    fn accept_word(&mut self) {
+        loop {
+            let rest = self.rest();
+            self.pos += rest.iter().position(|b| !is_ascii_word(*b)).unwrap_or(rest.len());
+            if self.byte().is_none_or(|b| b.is_ascii()) || !self.accept(is_alphanumeric) {
+                return;
+            }
+        }
+    }
+
     fn emit(&mut self, kind: Kind) -> Token<'t> {
         let text = match kind {
             Kind::Eof => b"EOF",
             _ => &self.input[self.start..self.pos],
         };
-        let token = Token { kind, pos: self.start, text: Cow::Borrowed(text), line: self.start_line };
+        let token = Token { kind, pos: self.start, text };
         self.start = self.pos;
-        self.start_line = self.line;
         token
     }
 
-    fn error(&mut self, message: String) -> Token<'t> {
-        self.is_over = true;
-        Token { kind: Kind::Error, pos: self.start, text: Cow::Owned(message.into_bytes()), line: self.start_line }
-    }
-
-    /// Moves on by bytes whose lines are not counted yet.
-    fn advance(&mut self, length: usize) {
-        self.line += count_lines(&self.rest()[..length]);
-        self.pos += length;
+    fn error(&mut self, message: impl Into<String>) -> Token<'t> {
+        self.fault = Some(message.into());
+        Token { kind: Kind::Error, pos: self.start, text: b"" }
     }
 
     /// Drops what was read since the last token.
     fn ignore(&mut self) {
         self.start = self.pos;
-        self.start_line = self.line;
     }
 
     /// Outside of actions.
     fn text(&mut self) -> Token<'t> {
         loop {
-            let Some(length) = find(self.rest(), LEFT_DELIM) else {
-                self.advance(self.rest().len());
+            let Some(length) = find_pair(self.rest(), LEFT_DELIM) else {
+                self.pos += self.rest().len();
                 return self.emit(if self.pos > self.start { Kind::Text } else { Kind::Eof });
             };
             let text = &self.rest()[..length];
@@ -235,13 +228,13 @@ impl<'t> Lexer<'t> {
                 text
             };
             if !trimmed.is_empty() {
-                self.advance(trimmed.len());
+                self.pos += trimmed.len();
                 let token = self.emit(Kind::Text);
-                self.advance(length - trimmed.len());
+                self.pos += length - trimmed.len();
                 self.ignore();
                 return token;
             }
-            self.advance(length);
+            self.pos += length;
             self.ignore();
             match self.left_delim() {
                 Some(token) => return token,
@@ -255,14 +248,14 @@ impl<'t> Lexer<'t> {
         let after_delim = &self.rest()[LEFT_DELIM.len()..];
         let marker = if has_left_trim_marker(after_delim) { TRIM_MARKER_LENGTH } else { 0 };
         if after_delim[marker..].starts_with(LEFT_COMMENT) {
-            self.advance(LEFT_DELIM.len() + marker);
+            self.pos += LEFT_DELIM.len() + marker;
             self.ignore();
             return self.comment();
         }
-        self.advance(LEFT_DELIM.len());
+        self.pos += LEFT_DELIM.len();
         let token = self.emit(Kind::LeftDelim);
         self.is_inside_action = true;
-        self.advance(marker);
+        self.pos += marker;
         self.ignore();
         self.paren_depth = 0;
         Some(token)
@@ -271,25 +264,25 @@ impl<'t> Lexer<'t> {
     /// At `/*`.
     fn comment(&mut self) -> Option<Token<'t>> {
         let body = &self.rest()[LEFT_COMMENT.len()..];
-        let Some(length) = find(body, RIGHT_COMMENT) else {
-            return Some(self.error("unclosed comment".into()));
+        let Some(length) = find_pair(body, RIGHT_COMMENT) else {
+            return Some(self.error("unclosed comment"));
         };
         let after = LEFT_COMMENT.len() + length + RIGHT_COMMENT.len();
         let Some(trims) = right_delim_at(&self.rest()[after..]) else {
-            return Some(self.error("comment ends before closing delimiter".into()));
+            return Some(self.error("comment ends before closing delimiter"));
         };
-        self.advance(after);
+        self.pos += after;
         self.skip_right_delim(trims);
         None
     }
 
     fn skip_right_delim(&mut self, trims: bool) {
         if trims {
-            self.advance(TRIM_MARKER_LENGTH);
+            self.pos += TRIM_MARKER_LENGTH;
         }
-        self.advance(RIGHT_DELIM.len());
+        self.pos += RIGHT_DELIM.len();
         if trims {
-            self.advance(self.rest().len() - self.rest().trim_prefix_spaces().len());
+            self.pos += self.rest().len() - self.rest().trim_prefix_spaces().len();
         }
         self.ignore();
     }
@@ -297,13 +290,13 @@ impl<'t> Lexer<'t> {
     /// At `}}` or ` -}}`.
     fn right_delim(&mut self, trims: bool) -> Token<'t> {
         if trims {
-            self.advance(TRIM_MARKER_LENGTH);
+            self.pos += TRIM_MARKER_LENGTH;
             self.ignore();
         }
-        self.advance(RIGHT_DELIM.len());
+        self.pos += RIGHT_DELIM.len();
         let token = self.emit(Kind::RightDelim);
         if trims {
-            self.advance(self.rest().len() - self.rest().trim_prefix_spaces().len());
+            self.pos += self.rest().len() - self.rest().trim_prefix_spaces().len();
             self.ignore();
         }
         self.is_inside_action = false;
@@ -314,51 +307,59 @@ impl<'t> Lexer<'t> {
         if let Some(trims) = right_delim_at(self.rest()) {
             return match self.paren_depth {
                 0 => self.right_delim(trims),
-                _ => self.error("unclosed left paren".into()),
+                _ => self.error("unclosed left paren"),
             };
         }
-        let Some(c) = self.next() else { return self.error("unclosed action".into()) };
-        match c {
-            ' ' | '\t' | '\r' | '\n' => self.space(c),
-            '=' => self.emit(Kind::Assign),
-            ':' => match self.next() {
-                Some('=') => self.emit(Kind::Declare),
-                _ => self.error("expected :=".into()),
-            },
-            '|' => self.emit(Kind::Pipe),
-            '"' => self.quote('"', Kind::String, "unterminated quoted string"),
-            '`' => self.raw_quote(),
-            '$' => self.field_or_variable(Kind::Variable),
-            '\'' => self.quote('\'', Kind::CharConstant, "unterminated character constant"),
-            '.' if !self.rest().first().is_none_or(u8::is_ascii_digit) => self.field_or_variable(Kind::Field),
-            '.' | '+' | '-' | '0'..='9' => self.number(),
-            _ if is_alphanumeric(c) => self.identifier(),
-            '(' => {
+        let Some(byte) = self.byte() else { return self.error("unclosed action") };
+        self.pos += 1;
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => self.space(),
+            b'=' => self.emit(Kind::Assign),
+            b':' if self.byte() == Some(b'=') => {
+                self.pos += 1;
+                self.emit(Kind::Declare)
+            }
+            b':' => self.error("expected :="),
+            b'|' => self.emit(Kind::Pipe),
+            b'"' => self.quote(b'"', Kind::String, "unterminated quoted string"),
+            b'`' => self.raw_quote(),
+            b'$' => self.field_or_variable(Kind::Variable),
+            b'\'' => self.quote(b'\'', Kind::CharConstant, "unterminated character constant"),
+            b'.' if !self.byte().is_none_or(|b| b.is_ascii_digit()) => self.field_or_variable(Kind::Field),
+            b'.' | b'+' | b'-' | b'0'..=b'9' => self.number(),
+            b'(' => {
                 self.paren_depth += 1;
                 self.emit(Kind::LeftParen)
             }
-            ')' if self.paren_depth == 0 => self.error("unexpected right paren".into()),
-            ')' => {
+            b')' if self.paren_depth == 0 => self.error("unexpected right paren"),
+            b')' => {
                 self.paren_depth -= 1;
                 self.emit(Kind::RightParen)
             }
+            _ => self.word_or_other(),
+        }
+    }
+
+    /// At a character with no meaning of its own, the first byte of which is past.
+    fn word_or_other(&mut self) -> Token<'t> {
+        self.pos = self.start;
+        let (c, width) = unicode::decode(self.rest());
+        self.pos += width;
+        match c {
+            c if is_alphanumeric(c) => self.identifier(),
             '!'..='~' => self.emit(Kind::Char),
             _ => self.error(format!("unrecognized character in action: {}", describe_char(c))),
         }
     }
 
     /// A run of spaces, the first of which is past. The last one may belong to ` -}}`.
-    fn space(&mut self, first: char) -> Token<'t> {
-        let (mut last, mut count) = (first, 1);
-        while let Some(c) = self.peek().filter(|c| is_space(*c)) {
-            self.next();
-            (last, count) = (c, count + 1);
-        }
+    fn space(&mut self) -> Token<'t> {
+        let rest = self.rest();
+        self.pos += rest.len() - rest.trim_prefix_spaces().len();
         let from_last = &self.input[self.pos - 1..];
         if has_right_trim_marker(from_last) && from_last[TRIM_MARKER_LENGTH..].starts_with(RIGHT_DELIM) {
             self.pos -= 1;
-            self.line -= usize::from(last == '\n');
-            if count == 1 {
+            if self.pos == self.start {
                 return self.right_delim(true);
             }
         }
@@ -367,7 +368,7 @@ impl<'t> Lexer<'t> {
 
     /// A word, whose first character is past.
     fn identifier(&mut self) -> Token<'t> {
-        self.accept_run(is_alphanumeric);
+        self.accept_word();
         if !self.is_at_terminator() {
             return self.bad_character();
         }
@@ -385,7 +386,7 @@ impl<'t> Lexer<'t> {
         if self.is_at_terminator() {
             return self.emit(if kind == Kind::Field { Kind::Dot } else { kind });
         }
-        self.accept_run(is_alphanumeric);
+        self.accept_word();
         if self.is_at_terminator() { self.emit(kind) } else { self.bad_character() }
     }
 
@@ -396,34 +397,35 @@ impl<'t> Lexer<'t> {
 
     /// Whether a name may end here.
     fn is_at_terminator(&self) -> bool {
-        match self.peek() {
-            None | Some(' ' | '\t' | '\r' | '\n' | '.' | ',' | '|' | ':' | ')' | '(') => true,
+        match self.byte() {
+            None | Some(b' ' | b'\t' | b'\r' | b'\n' | b'.' | b',' | b'|' | b':' | b')' | b'(') => true,
             Some(_) => self.rest().starts_with(RIGHT_DELIM),
         }
     }
 
     /// A quoted string or character, whose first quote is past.
-    fn quote(&mut self, quote: char, kind: Kind, unterminated: &str) -> Token<'t> {
-        loop {
-            let c = match self.next() {
-                Some('\\') => self.next().map(|escaped| if escaped == '\n' { '\n' } else { '\\' }),
-                c => c,
-            };
-            match c {
-                None | Some('\n') => return self.error(unterminated.into()),
-                Some(c) if c == quote => return self.emit(kind),
-                Some(_) => {}
+    fn quote(&mut self, quote: u8, kind: Kind, unterminated: &str) -> Token<'t> {
+        while let Some(length) = memchr3(quote, b'\\', b'\n', self.rest()) {
+            self.pos += length;
+            match self.rest() {
+                [b'\n', ..] | [b'\\', b'\n', ..] | [b'\\'] => break,
+                [b'\\', ..] => self.pos += 2,
+                _ => {
+                    self.pos += 1;
+                    return self.emit(kind);
+                }
             }
         }
+        self.error(unterminated)
     }
 
     fn raw_quote(&mut self) -> Token<'t> {
-        match self.rest().iter().position(|b| *b == b'`') {
+        match memchr(b'`', self.rest()) {
             Some(length) => {
-                self.advance(length + 1);
+                self.pos += length + 1;
                 self.emit(Kind::RawString)
             }
-            None => self.error("unterminated raw quoted string".into()),
+            None => self.error("unterminated raw quoted string"),
         }
     }
 
@@ -495,12 +497,13 @@ impl Spaces for [u8] {
     }
 }
 
-fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
-    text.windows(pattern.len()).position(|window| window == pattern)
+/// Where the two bytes stand side by side first.
+fn find_pair(text: &[u8], [first, second]: &[u8; 2]) -> Option<usize> {
+    memchr_iter(*first, text).find(|at| text.get(at + 1) == Some(second))
 }
 
-fn count_lines(text: &[u8]) -> usize {
-    text.iter().filter(|b| **b == b'\n').count()
+fn is_ascii_word(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric()
 }
 
 fn is_space(c: char) -> bool {

@@ -1,11 +1,10 @@
 //! From tokens to trees. Functions are looked up here, once.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::Error;
 use super::ast::{
-    Branch, Callee, Command, Declared, Ideal, List, Node, Number, Pipe, Pos, Source, Template, Term, VariableId,
+    Branch, Callee, Command, Declared, Ideal, List, Node, Number, Pipe, Pos, Source, Span, Template, Term, VariableId,
 };
 use super::builtin::Builtin;
 use super::func::FuncTable;
@@ -22,6 +21,10 @@ const PARSE_STACK_BYTES: usize = 1 << 20;
 /// All templates of one text, in the order their definitions end; the text itself comes last.
 pub(super) fn parse(name: &[u8], text: &[u8], funcs: &FuncTable) -> Result<Vec<Arc<Template>>, Error> {
     let source = Arc::new(Source { name: name.into(), text: text.into() });
+    if Pos::try_from(text.len()).is_err() {
+        let source_name = source.name.to_text().into_owned();
+        return Err(Error::Parse { source_name, line: 1, message: "text of more than 4 GiB".into() });
+    }
     let mut lexer = Lexer::new(&source.text);
     lexer.break_is_function = funcs.0.contains_key("break");
     lexer.continue_is_function = funcs.0.contains_key("continue");
@@ -31,6 +34,9 @@ pub(super) fn parse(name: &[u8], text: &[u8], funcs: &FuncTable) -> Result<Vec<A
         funcs,
         templates: Vec::new(),
         variables: vec![b"$"],
+        nodes: Vec::new(),
+        commands: Vec::new(),
+        terms: Vec::new(),
         stack: Stack::new(PARSE_STACK_BYTES),
     };
     Parser::new(&mut shared).text(name)?;
@@ -45,6 +51,11 @@ struct Shared<'t> {
     templates: Vec<Arc<Template>>,
     /// The names of all variables; their numbers are their places.
     variables: Vec<&'t [u8]>,
+    /// What the lists, pipelines and commands being read have so far, the innermost last: each takes its own off the end
+    /// when it is complete, and needs no more room than that.
+    nodes: Vec<Node>,
+    commands: Vec<Command>,
+    terms: Vec<Term>,
     stack: Stack,
 }
 
@@ -56,8 +67,8 @@ struct Parser<'p, 't> {
     peek_count: usize,
     /// Variables that may be used at this place.
     visible: Vec<VariableId>,
-    /// The line on which the current action started; 0 outside of actions.
-    action_line: usize,
+    /// Where the current action started.
+    action: Option<usize>,
     range_depth: usize,
     paren_depth: usize,
 }
@@ -87,13 +98,13 @@ type Parsed<T> = Result<T, Error>;
 
 impl<'p, 't> Parser<'p, 't> {
     fn new(shared: &'p mut Shared<'t>) -> Self {
-        let nothing = || Token { kind: Kind::Error, pos: 0, text: (&b""[..]).into(), line: 0 };
+        let nothing = Token { kind: Kind::Error, pos: 0, text: b"" };
         Parser {
             shared,
-            tokens: [nothing(), nothing(), nothing()],
+            tokens: [nothing; 3],
             peek_count: 0,
             visible: vec![0],
-            action_line: 0,
+            action: None,
             range_depth: 0,
             paren_depth: 0,
         }
@@ -105,7 +116,7 @@ impl<'p, 't> Parser<'p, 't> {
         } else {
             self.tokens[0] = self.shared.lexer.next_token();
         }
-        self.tokens[self.peek_count].clone()
+        self.tokens[self.peek_count]
     }
 
     fn backup(&mut self) {
@@ -125,12 +136,12 @@ impl<'p, 't> Parser<'p, 't> {
         self.peek_count = 3;
     }
 
-    fn peek(&mut self) -> &Token<'t> {
+    fn peek(&mut self) -> Token<'t> {
         if self.peek_count == 0 {
             self.peek_count = 1;
             self.tokens[0] = self.shared.lexer.next_token();
         }
-        &self.tokens[self.peek_count - 1]
+        self.tokens[self.peek_count - 1]
     }
 
     fn next_non_space(&mut self) -> Token<'t> {
@@ -150,38 +161,41 @@ impl<'p, 't> Parser<'p, 't> {
 
     fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token<'t>> {
         let token = self.next_non_space();
-        if token.kind == kind { Ok(token) } else { Err(self.unexpected(&token, context)) }
+        if token.kind == kind { Ok(token) } else { Err(self.unexpected(token, context)) }
     }
 
     fn error(&self, message: impl Into<String>) -> Error {
         Error::Parse {
             source_name: self.shared.source.name.to_text().into_owned(),
-            line: self.tokens[0].line,
+            line: self.line(self.tokens[0].pos),
             message: message.into(),
         }
     }
 
-    fn unexpected(&self, token: &Token<'_>, context: &str) -> Error {
-        let text = token.describe();
-        if token.kind != Kind::Error {
-            return self.error(format!("unexpected {text} in {context}"));
-        }
-        if self.action_line == 0 || self.action_line == token.line {
-            return self.error(text);
-        }
-        let start = format!("started at {}:{}", self.shared.source.name.to_text(), self.action_line);
-        // "unclosed action in action" would say it twice.
-        let joint = if text.ends_with(" action") { "" } else { " in action" };
-        self.error(format!("{text}{joint} {start}"))
+    fn line(&self, pos: usize) -> usize {
+        1 + count_lines(&self.shared.source.text[..pos])
     }
 
-    fn range(token: &Token<'_>) -> Range<usize> {
-        token.pos..token.pos + token.text.len()
+    fn unexpected(&self, token: Token<'_>, context: &str) -> Error {
+        let Some(fault) = self.shared.lexer.fault.as_ref().filter(|_| token.kind == Kind::Error) else {
+            return self.error(format!("unexpected {} in {context}", token.describe()));
+        };
+        let Some(line) = self.action.map(|pos| self.line(pos)).filter(|line| *line != self.line(token.pos)) else {
+            return self.error(fault);
+        };
+        // "unclosed action in action" would say it twice.
+        let joint = if fault.ends_with(" action") { "" } else { " in action" };
+        self.error(format!("{fault}{joint} started at {}:{line}", self.shared.source.name.to_text()))
+    }
+
+    fn span(token: Token<'_>) -> Span {
+        // The text as a whole fits, so what is in it does.
+        Span { start: token.pos as Pos, end: (token.pos + token.text.len()) as Pos }
     }
 
     /// The whole text, definitions included.
     fn text(&mut self, name: &[u8]) -> Parsed<()> {
-        let mut root = List::new();
+        let mark = self.shared.nodes.len();
         while self.peek().kind != Kind::Eof {
             if self.peek().kind == Kind::LeftDelim {
                 let delim = self.next();
@@ -192,12 +206,13 @@ impl<'p, 't> Parser<'p, 't> {
                 self.backup2(delim);
             }
             match self.text_or_action()? {
-                Item::Node(node) => root.push(node),
+                Item::Node(node) => self.shared.nodes.push(node),
                 Item::Terminator(terminator) => {
                     return Err(self.error(format!("unexpected {}", terminator.describe())));
                 }
             }
         }
+        let root = self.shared.nodes.drain(mark..).collect();
         self.add(name.into(), root)
     }
 
@@ -225,7 +240,7 @@ impl<'p, 't> Parser<'p, 't> {
     fn definition(&mut self) -> Parsed<()> {
         const CONTEXT: &str = "define clause";
         let token = self.next_non_space();
-        let name = self.template_name(&token, CONTEXT)?;
+        let name = self.template_name(token, CONTEXT)?;
         self.expect(Kind::RightDelim, CONTEXT)?;
         self.body(name, CONTEXT)
     }
@@ -242,11 +257,11 @@ impl<'p, 't> Parser<'p, 't> {
         if self.shared.stack.is_spent() {
             return Err(self.error("max nesting depth exceeded"));
         }
-        let mut list = List::new();
+        let mark = self.shared.nodes.len();
         while self.peek_non_space().kind != Kind::Eof {
             match self.text_or_action()? {
-                Item::Node(node) => list.push(node),
-                Item::Terminator(terminator) => return Ok((list, terminator)),
+                Item::Node(node) => self.shared.nodes.push(node),
+                Item::Terminator(terminator) => return Ok((self.shared.nodes.drain(mark..).collect(), terminator)),
             }
         }
         Err(self.error("unexpected EOF"))
@@ -255,14 +270,14 @@ impl<'p, 't> Parser<'p, 't> {
     fn text_or_action(&mut self) -> Parsed<Item> {
         let token = self.next_non_space();
         match token.kind {
-            Kind::Text => Ok(Item::Node(Node::Text(Self::range(&token)))),
+            Kind::Text => Ok(Item::Node(Node::Text(Self::span(token)))),
             Kind::LeftDelim => {
-                self.action_line = token.line;
+                self.action = Some(token.pos);
                 let item = self.action()?;
-                self.action_line = 0;
+                self.action = None;
                 Ok(item)
             }
-            _ => Err(self.unexpected(&token, "input")),
+            _ => Err(self.unexpected(token, "input")),
         }
     }
 
@@ -284,7 +299,7 @@ impl<'p, 't> Parser<'p, 't> {
             Kind::With => Node::With(self.control("with")?),
             _ => {
                 self.backup();
-                let pos = self.peek().pos;
+                let pos = self.peek().pos as Pos;
                 Node::Action { pos, pipe: self.pipeline("command", Kind::RightDelim)? }
             }
         };
@@ -317,11 +332,11 @@ impl<'p, 't> Parser<'p, 't> {
         match (keyword, self.peek().kind) {
             ("if", Kind::If) => {
                 self.next();
-                Ok(vec![Node::If(self.control("if")?)])
+                Ok([Node::If(self.control("if")?)].into())
             }
             ("with", Kind::With) => {
                 self.next();
-                Ok(vec![Node::With(self.control("with")?)])
+                Ok([Node::With(self.control("with")?)].into())
             }
             _ => match self.list()? {
                 (list, Terminator::End) => Ok(list),
@@ -342,44 +357,46 @@ impl<'p, 't> Parser<'p, 't> {
     fn block_control(&mut self) -> Parsed<Node> {
         const CONTEXT: &str = "block clause";
         let token = self.next_non_space();
-        let name = self.template_name(&token, CONTEXT)?;
+        let name = self.template_name(token, CONTEXT)?;
         let pipe = self.pipeline(CONTEXT, Kind::RightDelim)?;
         Parser::new(self.shared).body(name.clone(), CONTEXT)?;
-        Ok(Node::Template { pos: token.pos, name, pipe: Some(pipe) })
+        Ok(Node::Template { pos: token.pos as Pos, name, pipe: Some(pipe) })
     }
 
     fn template_control(&mut self) -> Parsed<Node> {
         const CONTEXT: &str = "template clause";
         let token = self.next_non_space();
-        let name = self.template_name(&token, CONTEXT)?;
+        let name = self.template_name(token, CONTEXT)?;
         let mut pipe = None;
         if self.next_non_space().kind != Kind::RightDelim {
             self.backup();
             pipe = Some(self.pipeline(CONTEXT, Kind::RightDelim)?);
         }
-        Ok(Node::Template { pos: token.pos, name, pipe })
+        Ok(Node::Template { pos: token.pos as Pos, name, pipe })
     }
 
-    fn template_name(&mut self, token: &Token<'t>, context: &str) -> Parsed<Str> {
+    fn template_name(&mut self, token: Token<'t>, context: &str) -> Parsed<Str> {
         match token.kind {
             Kind::String | Kind::RawString => self.unquote(token).map(Str::from),
             _ => Err(self.unexpected(token, context)),
         }
     }
 
-    fn unquote(&self, token: &Token<'_>) -> Parsed<Vec<u8>> {
-        strconv::unquote(&token.text).ok_or_else(|| self.error("invalid syntax"))
+    fn unquote(&self, token: Token<'_>) -> Parsed<Vec<u8>> {
+        strconv::unquote(token.text).ok_or_else(|| self.error("invalid syntax"))
     }
 
     /// Declarations and commands, up to the token `end`.
     fn pipeline(&mut self, context: &str, end: Kind) -> Parsed<Pipe> {
-        let pos = self.peek_non_space().pos;
-        let mut pipe = Pipe { pos, is_assign: false, declarations: Vec::new(), commands: Vec::new() };
-        self.declarations(&mut pipe, context)?;
+        let pos = self.peek_non_space().pos as Pos;
+        let (declarations, is_assign) = self.declarations(context)?;
+        let mark = self.shared.commands.len();
         loop {
             let token = self.next_non_space();
             match token.kind {
                 kind if kind == end => {
+                    let commands = self.shared.commands.drain(mark..).collect();
+                    let pipe = Pipe { pos, is_assign, declarations: declarations.into(), commands };
                     self.check_pipeline(&pipe, context)?;
                     return Ok(pipe);
                 }
@@ -397,35 +414,35 @@ impl<'p, 't> Parser<'p, 't> {
                 | Kind::LeftParen => {
                     self.backup();
                     let command = self.command()?;
-                    pipe.commands.push(command);
+                    self.shared.commands.push(command);
                 }
-                _ => return Err(self.unexpected(&token, context)),
+                _ => return Err(self.unexpected(token, context)),
             }
         }
     }
 
-    /// `$x :=`, `$x =` or, in a range, `$i, $x :=`.
-    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Parsed<()> {
+    /// `$x :=`, `$x =` or, in a range, `$i, $x :=`; and whether it was the second.
+    fn declarations(&mut self, context: &str) -> Parsed<(Vec<Declared>, bool)> {
+        let mut declarations = Vec::new();
         loop {
             let variable = self.peek_non_space();
             if variable.kind != Kind::Variable {
-                return Ok(());
+                return Ok((declarations, false));
             }
             self.next();
             // A space is a token: telling `$x foo` from `$x :=` takes one more.
-            let after_variable = self.peek().clone();
+            let after_variable = self.peek();
             let next = self.peek_non_space();
             match next.kind {
                 Kind::Assign | Kind::Declare => {
-                    pipe.is_assign = next.kind == Kind::Assign;
                     self.next_non_space();
-                    self.declare(pipe, &variable);
-                    return Ok(());
+                    declarations.push(self.declare(variable));
+                    return Ok((declarations, next.kind == Kind::Assign));
                 }
-                Kind::Char if *next.text == *b"," => {
+                Kind::Char if next.text == b"," => {
                     self.next_non_space();
-                    self.declare(pipe, &variable);
-                    if context != "range" || pipe.declarations.len() >= 2 {
+                    declarations.push(self.declare(variable));
+                    if context != "range" || declarations.len() >= 2 {
                         return Err(self.error(format!("too many declarations in {context}")));
                     }
                     if !matches!(self.peek_non_space().kind, Kind::Variable | Kind::RightDelim | Kind::RightParen) {
@@ -434,27 +451,26 @@ impl<'p, 't> Parser<'p, 't> {
                 }
                 _ if after_variable.kind == Kind::Space => {
                     self.backup3(variable, after_variable);
-                    return Ok(());
+                    return Ok((declarations, false));
                 }
                 _ => {
                     self.backup2(variable);
-                    return Ok(());
+                    return Ok((declarations, false));
                 }
             }
         }
     }
 
-    fn declare(&mut self, pipe: &mut Pipe, token: &Token<'t>) {
+    fn declare(&mut self, token: Token<'t>) -> Declared {
         let variable = self.variable_id(token);
-        pipe.declarations.push(Declared { variable, name: Self::range(token) });
         self.visible.push(variable);
+        Declared { variable, name: Self::span(token) }
     }
 
-    fn variable_id(&mut self, token: &Token<'t>) -> VariableId {
-        let name = &self.shared.source.text[Self::range(token)];
+    fn variable_id(&mut self, token: Token<'t>) -> VariableId {
         let variables = &mut self.shared.variables;
-        let place = variables.iter().position(|known| *known == name).unwrap_or_else(|| {
-            variables.push(name);
+        let place = variables.iter().position(|known| *known == token.text).unwrap_or_else(|| {
+            variables.push(token.text);
             variables.len() - 1
         });
         place as VariableId
@@ -477,45 +493,39 @@ impl<'p, 't> Parser<'p, 't> {
 
     /// Operands up to `|` or the end of the pipeline. The bar is taken, the end is left.
     fn command(&mut self) -> Parsed<Command> {
-        let mut command = Command { pos: self.peek_non_space().pos, terms: Vec::new() };
+        let pos = self.peek_non_space().pos as Pos;
+        let mark = self.shared.terms.len();
         loop {
             self.peek_non_space();
             if let Some(operand) = self.operand()? {
-                command.terms.push(operand);
+                self.shared.terms.push(operand);
             }
             let token = self.next();
             match token.kind {
                 Kind::Space => continue,
                 Kind::RightDelim | Kind::RightParen => self.backup(),
                 Kind::Pipe => {}
-                _ => return Err(self.unexpected(&token, "operand")),
+                _ => return Err(self.unexpected(token, "operand")),
             }
             break;
         }
-        if command.terms.is_empty() { Err(self.error("empty command")) } else { Ok(command) }
+        let terms: Box<[Term]> = self.shared.terms.drain(mark..).collect();
+        if terms.is_empty() { Err(self.error("empty command")) } else { Ok(Command { pos, terms }) }
     }
 
     /// A term with the fields that follow it.
     fn operand(&mut self) -> Parsed<Option<Term>> {
-        let Some(term) = self.term()? else { return Ok(None) };
-        if self.peek().kind != Kind::Field {
+        let token = self.next_non_space();
+        let Some(term) = self.term(token)? else { return Ok(None) };
+        let pos = self.peek().pos as Pos;
+        let fields = self.fields();
+        if fields.is_empty() {
             return Ok(Some(term));
         }
-        let pos = self.peek().pos;
-        let mut more = Vec::new();
-        while self.peek().kind == Kind::Field {
-            let token = self.next();
-            more.push(field_name(&token));
-        }
         Ok(Some(match term {
-            Term::Field { mut names, .. } => {
-                names.append(&mut more);
-                Term::Field { pos, names }
-            }
-            Term::Variable { variable, name, mut fields, .. } => {
-                fields.append(&mut more);
-                Term::Variable { pos, variable, name, fields }
-            }
+            // The first name was read as the term.
+            Term::Field { names, .. } => Term::Field { pos, names: names.iter().copied().chain(fields).collect() },
+            Term::Variable { variable, name, .. } => Term::Variable { pos, variable, name, fields: fields.into() },
             Term::Bool { .. } | Term::String { .. } | Term::Number(_) | Term::Nil { .. } | Term::Dot { .. } => {
                 let mut text = Vec::new();
                 term.write(&self.shared.source.text, &mut text);
@@ -523,29 +533,39 @@ impl<'p, 't> Parser<'p, 't> {
                 let quoted = String::from_utf8_lossy(&quoted);
                 return Err(self.error(format!("unexpected . after term {quoted}")));
             }
-            _ => Term::Chain { pos, operand: Box::new(term), fields: more },
+            Term::Identifier { .. } | Term::Chain { .. } | Term::Pipe(_) => {
+                Term::Chain { pos, operand: Box::new(term), fields: fields.into() }
+            }
         }))
     }
 
-    fn term(&mut self) -> Parsed<Option<Term>> {
-        let token = self.next_non_space();
-        let pos = token.pos;
+    /// The names of the fields that stand here, one after the other.
+    fn fields(&mut self) -> Vec<Span> {
+        let mut fields = Vec::new();
+        while self.peek().kind == Kind::Field {
+            fields.push(field_name(self.next()));
+        }
+        fields
+    }
+
+    fn term(&mut self, token: Token<'t>) -> Parsed<Option<Term>> {
+        let pos = token.pos as Pos;
         Ok(Some(match token.kind {
-            Kind::Identifier => self.function(&token)?,
+            Kind::Identifier => self.function(token)?,
             Kind::Dot => Term::Dot { pos },
             Kind::Nil => Term::Nil { pos },
             Kind::Variable => {
-                let variable = self.variable_id(&token);
+                let variable = self.variable_id(token);
                 if !self.visible.contains(&variable) {
-                    let quoted = strconv::quote(&token.text);
+                    let quoted = strconv::quote(token.text);
                     return Err(self.error(format!("undefined variable {}", String::from_utf8_lossy(&quoted))));
                 }
-                Term::Variable { pos, variable, name: Self::range(&token), fields: Vec::new() }
+                Term::Variable { pos, variable, name: Self::span(token), fields: Box::default() }
             }
-            Kind::Field => Term::Field { pos, names: vec![field_name(&token)] },
-            Kind::Bool => Term::Bool { pos, value: *token.text == *b"true" },
+            Kind::Field => Term::Field { pos, names: [field_name(token)].into() },
+            Kind::Bool => Term::Bool { pos, value: token.text == b"true" },
             Kind::CharConstant | Kind::Complex | Kind::Number => {
-                Term::Number(number(&token).map_err(|message| self.error(message))?)
+                Term::Number(Box::new(number(token).map_err(|message| self.error(message))?))
             }
             Kind::LeftParen => {
                 if self.paren_depth >= PAREN_DEPTH_MAX || self.shared.stack.is_spent() {
@@ -557,7 +577,7 @@ impl<'p, 't> Parser<'p, 't> {
                 Term::Pipe(Box::new(pipe))
             }
             Kind::String | Kind::RawString => {
-                Term::String { pos, quoted: Self::range(&token), value: self.unquote(&token)?.into() }
+                Term::String { quoted: Self::span(token), value: self.unquote(token)?.into() }
             }
             _ => {
                 self.backup();
@@ -566,37 +586,32 @@ impl<'p, 't> Parser<'p, 't> {
         }))
     }
 
-    fn function(&self, token: &Token<'t>) -> Parsed<Term> {
-        let name = String::from_utf8_lossy(&token.text);
-        let callee = match self.shared.funcs.0.get(&*name) {
-            Some(func) => Some(Callee::Func(*func)),
-            None => Builtin::of_name(&name).map(Callee::Builtin),
+    fn function(&self, token: Token<'t>) -> Parsed<Term> {
+        let name = Self::span(token);
+        let word = self.shared.source.word(name);
+        let callee = match self.shared.funcs.0.get(word) {
+            Some(func) => Some(Callee::Func(func)),
+            None => Builtin::of_name(word).map(Callee::Builtin),
         };
         match callee {
-            Some(callee) => Ok(Term::Identifier { pos: token.pos, name: Self::range(token), callee }),
+            Some(callee) => Ok(Term::Identifier { name, callee }),
             None => {
-                let quoted = strconv::quote(&token.text);
+                let quoted = strconv::quote(token.text);
                 Err(self.error(format!("function {} not defined", String::from_utf8_lossy(&quoted))))
             }
         }
     }
 }
 
-/// The name after the point. Names consist of letters and digits, so they are valid UTF-8.
-fn field_name(token: &Token<'_>) -> Box<str> {
-    String::from_utf8_lossy(token.text.get(1..).unwrap_or(b"")).into()
+/// The name after the point.
+fn field_name(token: Token<'_>) -> Span {
+    let Span { start, end } = Parser::span(token);
+    Span { start: start + 1, end }
 }
 
-fn number(token: &Token<'_>) -> Result<Number, String> {
-    let text = &*token.text;
-    let number = |int, uint, float, ideal| Number {
-        pos: token.pos,
-        text: token.pos..token.pos + text.len(),
-        int,
-        uint,
-        float,
-        ideal,
-    };
+fn number(token: Token<'_>) -> Result<Number, String> {
+    let text = token.text;
+    let number = |int, uint, float, ideal| Number { text: Parser::span(token), int, uint, float, ideal };
     let complex = |real: f64, imaginary: f64| {
         // Without an imaginary part it is good for parameters of other types.
         let real = (imaginary == 0.0).then_some(real);
@@ -678,8 +693,12 @@ fn complex_parts(text: &[u8]) -> Option<(f64, f64)> {
 
 /// Line and column of an offset as error texts tell them: the line from 1, the column from 0, in bytes.
 pub(super) fn line_and_column(text: &[u8], pos: Pos) -> (usize, usize) {
-    let before = &text[..pos.min(text.len())];
-    let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+    let before = &text[..(pos as usize).min(text.len())];
+    let line = 1 + count_lines(before);
     let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
     (line, before.len() - line_start)
+}
+
+fn count_lines(text: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', text).count()
 }

@@ -353,11 +353,12 @@ fn parsed_templates_are_shared_between_threads() {
 
 #[test]
 fn functions_replace_built_in_ones_and_keywords_of_loops() {
-    let mut funcs = FuncTable::default();
-    funcs.extend(&[
+    const OWN: &[Func] = &[
         func("len", &[Type::Any], |_, _| Ok(Value::string("mine"))),
         func("break", &[], |_, _| Ok(Value::string("broken"))),
-    ]);
+    ];
+    let mut funcs = FuncTable::default();
+    funcs.extend(OWN);
     let mut set = Set::new(Arc::new(funcs));
     set.parse("t", "{{ len 1 }} {{ range 2 }}{{ break }}{{ end }}").expect("parses");
     assert_eq!(run(&set, &Value::Nil).expect("runs"), "mine brokenbroken");
