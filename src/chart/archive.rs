@@ -1,9 +1,9 @@
 //! Chart archives: gzipped tar, read in memory, never unpacked to a disk.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use jiff::Timestamp;
 
 use super::{Chart, Error, File, load};
@@ -105,35 +105,60 @@ pub(super) fn unpack(bytes: &[u8], budget: &mut Budget<'_>) -> Result<Vec<File>,
         return Err(too_large(budget.limits.archive_bytes_max, "archive bytes"));
     }
     if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return Err(Error::NotAnArchive(std::io::Error::other("no gzip header")));
+        return Err(Error::NotAnArchive(io::Error::other("no gzip header")));
     }
-    let unpacked_max = (bytes.len() as u64).saturating_mul(budget.limits.ratio_max).max(Limits::RATIO_FREE_BYTES);
-    // Padding and headers count too, so that an archive of nothing but headers ends as well.
-    let stream = MultiGzDecoder::new(bytes).take(unpacked_max.saturating_add(1));
-    let mut archive = tar::Archive::new(stream);
+    let (tar, damage) = inflate(bytes, budget)?;
+    let mut archive = tar::Archive::new(Read::chain(&tar[..], damage));
     let mut files = Vec::new();
-    let mut unpacked = 0;
     for entry in archive.entries().map_err(Error::DamagedArchive)? {
-        let mut entry = entry.map_err(Error::DamagedArchive)?;
+        let entry = entry.map_err(Error::DamagedArchive)?;
         let Some(path) = check_entry(&entry)? else {
             budget.take_entry()?;
             continue;
         };
-        let size = entry.size();
+        let (start, size) = (entry.raw_file_position(), entry.size());
         budget.take_file(size)?;
-        unpacked += size;
-        if unpacked > unpacked_max {
-            return Err(too_large(budget.limits.ratio_max, "times its packed size"));
-        }
-        let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-        entry.read_to_end(&mut data).map_err(Error::DamagedArchive)?;
-        if data.len() as u64 != size {
-            return Err(Error::DamagedArchive(std::io::ErrorKind::UnexpectedEof.into()));
-        }
+        let range = usize::try_from(start).ok().zip(usize::try_from(start.saturating_add(size)).ok());
+        let range = range.filter(|(_, end)| *end <= tar.len());
+        let cut_off = || Error::DamagedArchive(io::ErrorKind::UnexpectedEof.into());
+        let (start, end) = range.ok_or_else(cut_off)?;
         let modified = entry.header().mtime().ok().and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
-        files.push(File { name: path, data: without_byte_order_mark(data.into()), modified });
+        files.push(File { name: path, data: without_byte_order_mark(tar.slice(start..end)), modified });
     }
     if files.is_empty() { Err(Error::EmptyArchive) } else { Ok(files) }
+}
+
+/// The tar inside an archive as a whole, so that files share its bytes instead of being copied out of it.
+///
+/// Where the archive is damaged this is what comes before, and then the damage: it does not matter behind the end mark
+/// of the tar.
+fn inflate(packed: &[u8], budget: &Budget<'_>) -> Result<(Bytes, Damage), Error> {
+    let limits = budget.limits;
+    let ratio_bytes_max = (packed.len() as u64).saturating_mul(limits.ratio_max).max(Limits::RATIO_FREE_BYTES);
+    // Padding and headers count too, so that an archive of nothing but headers ends as well.
+    let overhead_bytes_max = budget.entries_left.saturating_mul(ENTRY_OVERHEAD_BYTES);
+    let bytes_max = ratio_bytes_max.min(budget.bytes_left.saturating_add(overhead_bytes_max));
+    // The last four bytes tell the size, if they are true.
+    let told = packed.last_chunk().map_or(0, |size| u64::from(u32::from_le_bytes(*size)));
+    let mut tar = Vec::with_capacity(usize::try_from(told.min(bytes_max)).unwrap_or_default());
+    let damage = MultiGzDecoder::new(packed).take(bytes_max.saturating_add(1)).read_to_end(&mut tar).err();
+    match tar.len() as u64 {
+        size if size > ratio_bytes_max => Err(too_large(limits.ratio_max, "times its packed size")),
+        size if size > bytes_max => Err(too_large(limits.unpacked_bytes_max, "unpacked bytes")),
+        _ => Ok((tar.into(), Damage(damage))),
+    }
+}
+
+/// What an entry takes in a tar besides its content: its header, one for a long name, and padding.
+const ENTRY_OVERHEAD_BYTES: u64 = 2048;
+
+/// Fails the reader that comes to it.
+struct Damage(Option<io::Error>);
+
+impl Read for Damage {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }
 
 /// The path of an entry within the chart, or `None` for an entry that is no file (a folder, a comment).

@@ -104,11 +104,12 @@ fn render_and_print(name: &str, chart: &Chart, arguments: &RenderArgs) -> anyhow
     let capabilities = capabilities(arguments)?;
     let options = Options {
         now: Timestamp::now(),
-        local_zone: jiff::tz::TimeZone::system(),
+        local_zone: jiff::tz::TimeZone::system,
         lookup: Arc::new(Offline),
         entropy: Arc::new(SystemEntropy),
         limits: Limits::default(),
         stop: Arc::default(),
+        parsed: Arc::default(),
     };
     let inputs = ValueInputs::read(arguments)?;
     let rendered = render::on_big_stack(|| {

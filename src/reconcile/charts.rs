@@ -6,25 +6,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::chart::source_ref::Digest;
 use crate::chart::{self, Chart, File, Limits};
 use crate::plan::{Failure, FailureClass};
+use crate::render::ParsedTemplates;
 use crate::source::{Artifact, Content};
 
 use super::error;
 
-/// Charts kept; the biggest public ones take some 10 MiB each.
+/// Charts kept; the biggest public ones take some 10 MiB each, and once rendered their parsed templates a few more.
 const CHARTS_MAX: usize = 32;
+
+/// A chart, and of its templates what earlier renders have parsed.
+#[derive(Clone)]
+pub(super) struct LoadedChart {
+    pub(super) chart: Arc<Chart>,
+    pub(super) templates: Arc<ParsedTemplates>,
+}
 
 #[derive(Default)]
 pub(super) struct Charts(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    charts: HashMap<Digest, (u64, Arc<Chart>)>,
+    charts: HashMap<Digest, (u64, LoadedChart)>,
     /// Counts uses, so that the one unused for longest makes room.
     uses: u64,
 }
 
 impl Charts {
-    pub(super) fn get(&self, digest: Digest) -> Option<Arc<Chart>> {
+    pub(super) fn get(&self, digest: Digest) -> Option<LoadedChart> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.uses += 1;
         let now = kept.uses;
@@ -34,14 +42,14 @@ impl Charts {
     }
 
     /// The chart of fetched content. Reading happens away from the workers: archives are compressed.
-    pub(super) async fn load(&self, artifact: Arc<Artifact>) -> Result<Arc<Chart>, Failure> {
+    pub(super) async fn load(&self, artifact: Arc<Artifact>) -> Result<LoadedChart, Failure> {
         let digest = artifact.resolved.digest;
         if let Some(chart) = self.get(digest) {
             return Ok(chart);
         }
         let read = tokio::task::spawn_blocking(move || read(&artifact)).await;
         let stopped = |_| error::failure(FailureClass::Transient, "Internal", "reading the chart was interrupted");
-        let chart = Arc::new(read.map_err(stopped)??);
+        let chart = LoadedChart { chart: Arc::new(read.map_err(stopped)??), templates: Arc::default() };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.uses += 1;
         let now = kept.uses;

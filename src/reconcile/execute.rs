@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use tracing::info;
 
+use super::charts::LoadedChart;
 use super::error::{failure, of_cluster};
 use super::mask;
 use super::memory::Memory;
@@ -170,7 +171,7 @@ impl<'a> Execution<'a> {
         self.pass.resolution.as_ref().ok_or_else(|| missing().into())
     }
 
-    async fn chart(&self, resolution: &Resolution) -> Result<Arc<crate::chart::Chart>, Stopped> {
+    async fn chart(&self, resolution: &Resolution) -> Result<LoadedChart, Stopped> {
         let resolver = Resolver {
             sources: &self.shell.sources,
             charts: &self.shell.charts,

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::charts::LoadedChart;
 use super::error::{failure, input, of_cluster};
 use crate::chart::{Chart, File};
 use crate::cluster::discovery::{Discovery, Kinds};
@@ -44,7 +45,7 @@ pub(super) struct Order {
     pub(super) release: ReleaseId,
     pub(super) revision: Revision,
     pub(super) operation: Operation,
-    pub(super) chart: Arc<Chart>,
+    pub(super) chart: LoadedChart,
     pub(super) values: Arc<JsonMap>,
     pub(super) marks: Marks,
     /// When the release was first installed, where it was.
@@ -75,7 +76,7 @@ impl Renderer {
         let stop = Arc::new(AtomicBool::new(false));
         let options = Options {
             now: order.now,
-            local_zone: jiff::tz::TimeZone::UTC,
+            local_zone: || jiff::tz::TimeZone::UTC,
             lookup: Arc::new(ClusterLookup {
                 tenant: tenant.clone(),
                 discovery: self.discovery.clone(),
@@ -86,6 +87,7 @@ impl Renderer {
             entropy: Arc::new(SystemEntropy),
             limits: render::Limits::default(),
             stop: stop.clone(),
+            parsed: order.chart.templates.clone(),
         };
         let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
         let started = std::time::Instant::now();
@@ -115,9 +117,10 @@ fn prepare(order: Order, capabilities: &Capabilities, options: &Options) -> Resu
         revision: i64::from(order.revision.0),
         operation: order.operation,
     };
-    let rendered = render::on_big_stack(|| render::render(&order.chart, &order.values, &info, capabilities, options))
-        .flatten()
-        .map_err(|problem| of_render(&problem))?;
+    let rendered =
+        render::on_big_stack(|| render::render(&order.chart.chart, &order.values, &info, capabilities, options))
+            .flatten()
+            .map_err(|problem| of_render(&problem))?;
     refuse_hooks(&rendered)?;
     let objects = manifest::parse(&rendered.manifest).map_err(|problem| input("InvalidManifest", &problem))?;
     let mut crds = Vec::new();

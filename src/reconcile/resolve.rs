@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::charts::Charts;
+use super::charts::{Charts, LoadedChart};
 use super::error::{failure, input, of_cluster};
 use crate::api::helm_release::{ValuesKind, ValuesReference};
 use crate::api::validate::{Inputs, OciPick, Source};
 use crate::api::{GitReference as GitReferenceSpec, LocalReference};
-use crate::chart::Chart;
 use crate::chart::source_ref::{
     Credentials, Digest, GitFiles, GitReference, GitUrl, InvalidSource, OciReference, OciUrl, SourceRef, Tag, TreePath,
     VersionRange,
@@ -91,7 +90,7 @@ impl Resolver<'_> {
         source: &SourceRef,
         credentials: &Credentials,
         resolved: &Resolved,
-    ) -> Result<Arc<Chart>, Failure> {
+    ) -> Result<LoadedChart, Failure> {
         // The content is asked for with the release's own credentials first: a chart that another identity fetched is
         // not this one's to see.
         let artifact =
@@ -111,7 +110,7 @@ impl Resolver<'_> {
         }
         // Only the chart itself knows.
         let chart = self.chart(source, credentials, resolved).await?;
-        let metadata = &chart.metadata;
+        let metadata = &chart.chart.metadata;
         Ok(ChartVersion {
             name: metadata.name.clone(),
             version: metadata.version.clone(),

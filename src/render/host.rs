@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::files;
+use super::{ParsedTemplates, files};
 use crate::template::func::{Fault, Host, KeyType, RENDER_STACK_BYTES};
 use crate::value::{Map, MapType, Str, Value};
 use crate::yaml;
@@ -68,13 +68,15 @@ pub trait Entropy: Send + Sync {
 #[derive(Clone)]
 pub struct Options {
     pub now: Timestamp,
-    /// What Go calls `Local`.
-    pub local_zone: TimeZone,
+    /// What Go calls `Local`. Asked for only by templates that print local time: finding it out may read many files.
+    pub local_zone: fn() -> TimeZone,
     pub lookup: Arc<dyn Lookup>,
     pub entropy: Arc<dyn Entropy>,
     pub limits: Limits,
     /// Set from outside to end the render soon: its time is over.
     pub stop: Arc<AtomicBool>,
+    /// What earlier renders of this chart have parsed.
+    pub parsed: Arc<ParsedTemplates>,
 }
 
 pub(super) struct RenderHost {
@@ -148,7 +150,7 @@ impl Host for RenderHost {
     }
 
     fn local_zone(&self) -> TimeZone {
-        self.options.local_zone.clone()
+        (self.options.local_zone)()
     }
 
     fn random(&self, buffer: &mut [u8]) {

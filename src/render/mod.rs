@@ -11,12 +11,14 @@ mod files;
 mod glob;
 mod helm_funcs;
 mod host;
+mod parsed;
 mod scope;
 mod toml;
 
 pub use capabilities::{Capabilities, HelmVersion, KubeVersion};
 pub use error::{Error, Spot};
 pub use host::{Entropy, Limits, Lookup, Offline, Options};
+pub use parsed::ParsedTemplates;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -177,7 +179,8 @@ fn render_files(
 
     let mut set = Set::new(FUNCS.clone()).named("gotpl");
     for path in &order {
-        set.parse(path, &templates[*path].text).map_err(|error| error::of_parsing(&error, source))?;
+        let parsed = options.parsed.get_or_parse(&set, path, &templates[*path].text);
+        set.add(&parsed.map_err(|error| error::of_parsing(&error, source))?);
     }
     let host = RenderHost::new(options.clone());
     let mut output_bytes_left = host.limits().output_bytes_max;
@@ -245,11 +248,12 @@ mod tests {
     fn options() -> Options {
         Options {
             now: "2026-01-02T03:04:05Z".parse().unwrap(),
-            local_zone: jiff::tz::TimeZone::UTC,
+            local_zone: || jiff::tz::TimeZone::UTC,
             lookup: Arc::new(OneService),
             entropy: Arc::new(NoEntropy),
             limits: Limits::default(),
             stop: Arc::default(),
+            parsed: Arc::default(),
         }
     }
 

@@ -18,4 +18,4 @@ mod tests;
 pub use ast::Template;
 pub use error::{Cause, Error, ExecuteError, Place};
 pub use exec::{MissingKey, execute};
-pub use set::Set;
+pub use set::{Parsed, Set};

@@ -19,6 +19,10 @@ pub struct Set {
     top: Arc<Layer>,
 }
 
+/// What [`Set::parse_apart`] made of a text: its own template and those it defines, in the order their definitions end.
+#[derive(Clone)]
+pub struct Parsed(Arc<[Arc<Template>]>);
+
 /// Templates over those of another layer.
 #[derive(Default)]
 struct Layer {
@@ -50,23 +54,35 @@ impl Set {
     /// Parses a text and adds it under its name, with all templates it defines. Gives back the template of the text
     /// itself.
     ///
-    /// A template replaces an earlier one of the same name, but a blank one does not.
-    ///
     /// # Errors
     /// [`Error::Parse`]. The set is then as before.
     pub fn parse(&mut self, name: impl AsRef<[u8]>, text: impl AsRef<[u8]>) -> Result<Arc<Template>, Error> {
         let name = name.as_ref();
-        let templates = parse::parse(name, text.as_ref(), &self.funcs)?;
+        let parsed = self.parse_apart(name, text)?;
+        self.add(&parsed);
         // A text that is blank beside its definitions may have been left out for a definition of the same name.
-        let main = templates.iter().find(|t| t.name.as_bytes() == name).cloned();
+        let main = parsed.0.iter().find(|t| t.name.as_bytes() == name).cloned();
+        Ok(main.expect("parse gives a template for the text itself"))
+    }
+
+    /// Parses a text with the functions of this set, and adds nothing: for [`Set::add`], here or in another set with
+    /// the same functions.
+    ///
+    /// # Errors
+    /// [`Error::Parse`].
+    pub fn parse_apart(&self, name: impl AsRef<[u8]>, text: impl AsRef<[u8]>) -> Result<Parsed, Error> {
+        parse::parse(name.as_ref(), text.as_ref(), &self.funcs).map(|templates| Parsed(templates.into()))
+    }
+
+    /// Adds the templates of a text. One replaces an earlier one of the same name, but a blank one does not.
+    pub fn add(&mut self, parsed: &Parsed) {
         let layer = self.writable_layer();
-        for template in templates {
+        for template in parsed.0.iter() {
             if template.is_empty() && layer.get(template.name.as_bytes()).is_some() {
                 continue;
             }
-            layer.templates.insert(template.name.clone(), template);
+            layer.templates.insert(template.name.clone(), template.clone());
         }
-        Ok(main.expect("parse gives a template for the text itself"))
     }
 
     /// The top layer, or a new one where others share it.
