@@ -310,5 +310,6 @@ mod tests {
         for end in 0..whole.len() / 2 {
             assert!(load_archive(&whole[..end], &limits).is_err(), "cut at {end}");
         }
+        assert_eq!(load_archive(&whole[..whole.len() - 4], &limits).unwrap().name(), "web");
     }
 }

@@ -311,6 +311,16 @@ mod tests {
     }
 
     #[test]
+    fn parsed_templates_serve_the_same_text_only() {
+        let options = options();
+        for template in ["a: 1\n", "a: 1\n", "b: {{ .Release.Name }}\n", "a: 1\n"] {
+            let rendered = render_with(template, options.clone()).unwrap();
+            let text = template.replace("{{ .Release.Name }}", "rel");
+            assert_eq!(rendered.manifest, format!("---\n# Source: web/templates/a.yaml\n{text}\n"));
+        }
+    }
+
+    #[test]
     fn budgets_end_a_render() {
         let limits = Limits { steps_max: 10_000, ..Limits::default() };
         let error = fault("{{ range until 1000000 }}{{ . }}{{ end }}", Options { limits, ..options() });

@@ -138,11 +138,6 @@ pub(super) fn break_size(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// Whether a byte is a blank, or may begin a line break: where most runs of characters end.
-fn may_be_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0xc2 | 0xe2)
-}
-
 /// Letters, digits, `_` and `-`: what anchors and tag handles are made of.
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
@@ -338,9 +333,13 @@ impl<'t> Scanner<'t> {
     }
 
     fn skip_blanks(&mut self) {
-        while self.is_blank() {
-            self.skip(1);
-        }
+        self.skip(self.run(|byte| matches!(byte, b' ' | b'\t')));
+    }
+
+    /// How many bytes under the cursor are of that kind.
+    fn run(&self, is_wanted: impl Fn(u8) -> bool) -> usize {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        rest.iter().position(|byte| !is_wanted(*byte)).unwrap_or(rest.len())
     }
 
     fn skip_comment(&mut self) {
@@ -372,14 +371,13 @@ impl<'t> Scanner<'t> {
 
     /// Where the line under the cursor ends: its break, or the end of the text.
     fn line_end(&self) -> usize {
-        let mut end = self.position;
-        while end < self.bytes.len() {
-            if may_be_space(self.bytes[end]) && break_size(self.bytes, end) > 0 {
-                break;
-            }
-            end += 1;
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let ascii_break = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        if rest[..ascii_break].is_ascii() {
+            return self.position + ascii_break;
         }
-        end
+        let is_break = |at: &usize| break_size(rest, *at) > 0;
+        self.position + (0..ascii_break).find(is_break).unwrap_or(ascii_break)
     }
 
     fn skip_to_token(&mut self) {
@@ -390,9 +388,8 @@ impl<'t> Scanner<'t> {
                 self.position = BYTE_ORDER_MARK.len();
             }
             // Tabs do not indent: they may not stand where a block could begin.
-            while self.at(0) == b' ' || (self.at(0) == b'\t' && (self.flow_level > 0 || !self.is_simple_key_allowed)) {
-                self.skip(1);
-            }
+            let may_be_tab = self.flow_level > 0 || !self.is_simple_key_allowed;
+            self.skip(self.run(|byte| byte == b' ' || (byte == b'\t' && may_be_tab)));
             self.skip_comment();
             if self.break_size() == 0 {
                 return;
