@@ -1,6 +1,6 @@
 //! Chart archives: gzipped tar, read in memory, never unpacked to a disk.
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
@@ -108,9 +108,9 @@ pub(super) fn unpack(bytes: &[u8], budget: &mut Budget<'_>) -> Result<Vec<File>,
         return Err(Error::NotAnArchive(io::Error::other("no gzip header")));
     }
     let (tar, damage) = inflate(bytes, budget)?;
-    let mut archive = tar::Archive::new(Read::chain(&tar[..], damage));
+    let mut archive = tar::Archive::new(Inflated { tar: Cursor::new(&tar), damage });
     let mut files = Vec::new();
-    for entry in archive.entries().map_err(Error::DamagedArchive)? {
+    for entry in archive.entries_with_seek().map_err(Error::DamagedArchive)? {
         let entry = entry.map_err(Error::DamagedArchive)?;
         let Some(path) = check_entry(&entry)? else {
             budget.take_entry()?;
@@ -132,7 +132,7 @@ pub(super) fn unpack(bytes: &[u8], budget: &mut Budget<'_>) -> Result<Vec<File>,
 ///
 /// Where the archive is damaged this is what comes before, and then the damage: it does not matter behind the end mark
 /// of the tar.
-fn inflate(packed: &[u8], budget: &Budget<'_>) -> Result<(Bytes, Damage), Error> {
+fn inflate(packed: &[u8], budget: &Budget<'_>) -> Result<(Bytes, Option<io::Error>), Error> {
     let limits = budget.limits;
     let ratio_bytes_max = (packed.len() as u64).saturating_mul(limits.ratio_max).max(Limits::RATIO_FREE_BYTES);
     // Padding and headers count too, so that an archive of nothing but headers ends as well.
@@ -145,19 +145,31 @@ fn inflate(packed: &[u8], budget: &Budget<'_>) -> Result<(Bytes, Damage), Error>
     match tar.len() as u64 {
         size if size > ratio_bytes_max => Err(too_large(limits.ratio_max, "times its packed size")),
         size if size > bytes_max => Err(too_large(limits.unpacked_bytes_max, "unpacked bytes")),
-        _ => Ok((tar.into(), Damage(damage))),
+        _ => Ok((tar.into(), damage)),
     }
 }
 
 /// What an entry takes in a tar besides its content: its header, one for a long name, and padding.
 const ENTRY_OVERHEAD_BYTES: u64 = 2048;
 
-/// Fails the reader that comes to it.
-struct Damage(Option<io::Error>);
+/// A tar in memory, behind the end of which damage may stand.
+struct Inflated<'t> {
+    tar: Cursor<&'t Bytes>,
+    damage: Option<io::Error>,
+}
 
-impl Read for Damage {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        self.0.take().map_or(Ok(0), Err)
+impl Read for Inflated<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.tar.read(buffer)? {
+            0 => self.damage.take().map_or(Ok(0), Err),
+            size => Ok(size),
+        }
+    }
+}
+
+impl Seek for Inflated<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.tar.seek(to)
     }
 }
 

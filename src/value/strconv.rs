@@ -3,6 +3,8 @@
 //! Strings are byte strings, as Go's are. Digits come from Rust's own correctly rounded conversions; what is here is
 //! Go's syntax around them.
 
+use memchr::{memchr2, memchr3};
+
 use super::unicode;
 
 /// Which of Go's notations `FormatFloat` uses. Upper-case verbs are these, upper-cased by the caller.
@@ -579,11 +581,17 @@ pub fn unquote(literal: &[u8]) -> Option<Vec<u8>> {
         b'`' => {
             let (b'`', body) = body.split_last().map(|(last, body)| (*last, body))? else { return None };
             // Carriage returns are not part of a raw string.
-            (!body.contains(&b'`')).then(|| body.iter().copied().filter(|b| *b != b'\r').collect())
+            match memchr2(b'`', b'\r', body) {
+                None => Some(body.to_vec()),
+                Some(_) => (!body.contains(&b'`')).then(|| body.iter().copied().filter(|b| *b != b'\r').collect()),
+            }
         }
         b'"' => {
+            // Most have no escapes.
+            let plain = memchr3(b'"', b'\\', b'\n', body).filter(|end| body[..*end].is_ascii()).unwrap_or(0);
+            let (plain, mut rest) = body.split_at(plain);
             let mut out = Vec::with_capacity(body.len());
-            let mut rest = body;
+            out.extend_from_slice(plain);
             while rest.first()? != &b'"' {
                 rest = unquote_into(&mut out, rest, b'"')?;
             }
