@@ -9,6 +9,7 @@ pub mod sprig;
 pub mod chart;
 pub mod manifest;
 pub mod render;
+pub mod lint;
 pub mod release;
 pub mod plan;
 pub mod api;

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use pintle::cli::{self, Cli};
 
 #[global_allocator]
@@ -11,7 +10,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // rustls refuses to choose between providers by itself; there is only this one, and it must be said before any use.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match cli::run(Cli::parse()) {
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match cli::run(cli) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("Error: {}", pintle::text::chain(error.as_ref()));

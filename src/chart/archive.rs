@@ -99,6 +99,14 @@ pub fn load_archive(bytes: &[u8], limits: &Limits) -> Result<Chart, Error> {
     load::from_files(files, &mut budget, 0)
 }
 
+/// The files of a `.tgz` by their paths within the chart, those of archives within it packed.
+///
+/// # Errors
+/// As [`load_archive`], but for what the files hold.
+pub fn archive_files(bytes: &[u8], limits: &Limits) -> Result<Vec<File>, Error> {
+    unpack(bytes, &mut Budget::new(limits))
+}
+
 /// The files of an archive, without the name of its top folder.
 pub(super) fn unpack(bytes: &[u8], budget: &mut Budget<'_>) -> Result<Vec<File>, Error> {
     if bytes.len() as u64 > budget.limits.archive_bytes_max {

@@ -111,6 +111,11 @@ fn pass_globals_down(child_values: &Map, values: &Map) {
     child_values.set("global", Value::Map(child_globals));
 }
 
+/// One table over another, as where no chart is known: a null over something removes it. Changes both.
+pub fn coalesce_tables(over: &Map, below: &Map) {
+    merge_tables(over, below, Nulls::Delete);
+}
+
 /// Adds to `over` what `below` has and it has not. Changes both, and shares tables between them.
 pub(super) fn merge_tables(over: &Map, below: &Map, nulls: Nulls) {
     let with_default: HashSet<Str> =

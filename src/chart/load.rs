@@ -17,9 +17,23 @@ use crate::yaml;
 /// # Errors
 /// The files go past a limit or are no valid chart.
 pub fn load_files(files: Vec<File>, limits: &Limits) -> Result<Chart, Error> {
+    let mut budget = Budget::new(limits);
+    let kept = keep(files, &mut budget)?;
+    from_files(kept, &mut budget, 0)
+}
+
+/// The files of a folder that belong to its chart, in the order of a walk through the folders: those that `.helmignore`
+/// does not name.
+///
+/// # Errors
+/// The files go past a limit, or a rule is not valid.
+pub fn kept_files(files: Vec<File>, limits: &Limits) -> Result<Vec<File>, Error> {
+    keep(files, &mut Budget::new(limits))
+}
+
+fn keep(files: Vec<File>, budget: &mut Budget<'_>) -> Result<Vec<File>, Error> {
     let rules = files.iter().find(|file| file.name == ignore::FILE_NAME);
     let rules = ignore::Rules::parse(&rules.map_or_else(Default::default, |file| String::from_utf8_lossy(&file.data)))?;
-    let mut budget = Budget::new(limits);
     let mut kept = Vec::with_capacity(files.len());
     for mut file in files {
         if rules.ignores(&file.name) {
@@ -29,9 +43,9 @@ pub fn load_files(files: Vec<File>, limits: &Limits) -> Result<Chart, Error> {
         file.data = archive::without_byte_order_mark(file.data);
         kept.push(file);
     }
-    // The order of a walk through the folders: name by name.
+    // Name by name.
     kept.sort_by(|a, b| a.name.split('/').cmp(b.name.split('/')));
-    from_files(kept, &mut budget, 0)
+    Ok(kept)
 }
 
 /// A chart of files that are already filtered and counted.

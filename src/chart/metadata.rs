@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::{Error, Object};
+use crate::value::shape::{Reading, Shape, Struct};
 use crate::value::{semver, unicode};
 use crate::yaml;
 
@@ -132,6 +133,52 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// The Go struct of `Chart.yaml`.
+pub static METADATA: Struct = Struct {
+    name: "Metadata",
+    type_name: "v2.Metadata",
+    fields: &[
+        ("name", Shape::Text),
+        ("home", Shape::Text),
+        ("sources", Shape::List("[]string", &Shape::Text)),
+        ("version", Shape::Text),
+        ("description", Shape::Text),
+        ("keywords", Shape::List("[]string", &Shape::Text)),
+        ("maintainers", Shape::List("[]*v2.Maintainer", &Shape::Struct(&MAINTAINER))),
+        ("icon", Shape::Text),
+        ("apiVersion", Shape::Text),
+        ("condition", Shape::Text),
+        ("tags", Shape::Text),
+        ("appVersion", Shape::Text),
+        ("deprecated", Shape::Flag),
+        ("annotations", Shape::Texts),
+        ("kubeVersion", Shape::Text),
+        ("dependencies", Shape::List("[]*v2.Dependency", &Shape::Struct(&DEPENDENCY))),
+        ("type", Shape::Text),
+    ],
+};
+
+static MAINTAINER: Struct = Struct {
+    name: "Maintainer",
+    type_name: "v2.Maintainer",
+    fields: &[("name", Shape::Text), ("email", Shape::Text), ("url", Shape::Text)],
+};
+
+static DEPENDENCY: Struct = Struct {
+    name: "Dependency",
+    type_name: "v2.Dependency",
+    fields: &[
+        ("name", Shape::Text),
+        ("version", Shape::Text),
+        ("repository", Shape::Text),
+        ("condition", Shape::Text),
+        ("tags", Shape::List("[]string", &Shape::Text)),
+        ("enabled", Shape::Flag),
+        ("import-values", Shape::List("[]interface {}", &Shape::Any)),
+        ("alias", Shape::Text),
+    ],
+};
+
 impl Metadata {
     /// The dependencies; none where the list is absent.
     pub fn dependencies(&self) -> &[Dependency] {
@@ -143,6 +190,9 @@ impl Metadata {
     /// # Errors
     /// A field has a type that Helm refuses; scalars are taken as text where text is wanted.
     pub(super) fn read(&mut self, document: &Json) -> Result<(), String> {
+        METADATA
+            .check(document, Reading::OfYaml)
+            .map_err(|problem| format!("error unmarshaling JSON: while decoding JSON: {problem}"))?;
         let fields = Fields::of(document, "Chart.yaml")?;
         fields.text("name", &mut self.name)?;
         fields.text("home", &mut self.home)?;
@@ -436,7 +486,12 @@ mod tests {
             ("name", json!("a/b"), "validation: chart.metadata.name \"a/b\" is invalid"),
             ("version", json!("one"), "validation: chart.metadata.version \"one\" is invalid"),
             ("type", json!("plugin"), "validation: chart.metadata.type must be application or library"),
-            ("keywords", json!("a"), "Chart.yaml: field keywords is a string, not a list"),
+            (
+                "keywords",
+                json!("a"),
+                "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into Go struct field \
+                 Metadata.keywords of type []string",
+            ),
             ("dependencies", json!([null]), "dependencies must not contain empty or null nodes"),
             (
                 "dependencies",

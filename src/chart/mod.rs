@@ -16,9 +16,9 @@ pub mod source_ref;
 pub mod strvals;
 pub mod values;
 
-pub use archive::{Limits, load_archive};
-pub use load::load_files;
-pub use metadata::{ChartType, Dependency, Lock, Maintainer, Metadata};
+pub use archive::{Limits, archive_files, load_archive};
+pub use load::{kept_files, load_files};
+pub use metadata::{ChartType, Dependency, Lock, METADATA, Maintainer, Metadata};
 
 use std::sync::Arc;
 
@@ -61,6 +61,8 @@ pub struct File {
 pub struct Crd {
     /// The path with the names of the charts before it: `parent/charts/child/crds/a.yaml`.
     pub path: String,
+    /// The path within its own chart: `crds/a.yaml`.
+    pub name: String,
     pub data: Bytes,
 }
 
@@ -141,7 +143,11 @@ impl Chart {
 
     fn collect_crds(&self, chart_path: &str, crds: &mut Vec<Crd>) {
         let own = self.files.iter().filter(|file| file.name.starts_with("crds/") && is_manifest_name(&file.name));
-        crds.extend(own.map(|file| Crd { path: format!("{chart_path}/{}", file.name), data: file.data.clone() }));
+        crds.extend(own.map(|file| Crd {
+            path: format!("{chart_path}/{}", file.name),
+            name: file.name.clone(),
+            data: file.data.clone(),
+        }));
         for child in &self.dependencies {
             child.collect_crds(&format!("{chart_path}/charts/{}", child.name()), crds);
         }

@@ -47,7 +47,11 @@ fn collect(chart: &Chart, values: &Json, report: &mut String) {
     }
 }
 
-fn validate_one(schema: &[u8], values: &Json) -> Result<(), String> {
+/// Checks values against one schema.
+///
+/// # Errors
+/// What does not fit, one line a place.
+pub fn validate_one(schema: &[u8], values: &Json) -> Result<(), String> {
     let schema: Json = serde_json::from_slice(schema).map_err(|error| format!("schema is not JSON: {error}"))?;
     let validator = jsonschema::options()
         .with_retriever(NothingRemote)

@@ -22,6 +22,8 @@ pub enum Reading<'r> {
     Json,
     /// `--set-file`: the value is a name, and this finds the content.
     Content(&'r mut dyn FnMut(&str) -> Result<String, String>),
+    /// `--set-literal`: all that follows the first `=` is one string; nothing is quoted.
+    Literal,
 }
 
 /// Why a line was refused.
@@ -80,7 +82,10 @@ enum Next {
 impl Parser<'_, '_> {
     /// One `name…=value` and the comma after it.
     fn key(&mut self, data: &Map, depth: usize) -> Result<Next, Error> {
-        let (key, stop) = self.until(&['=', '[', ',', '.']);
+        let (key, stop) = match self.reading {
+            Reading::Literal => self.until(&['=', '[', '.']),
+            Reading::Typed | Reading::Text | Reading::Json | Reading::Content(_) => self.until(&['=', '[', ',', '.']),
+        };
         match stop {
             None if key.is_empty() => Ok(Next::End),
             None => Err(Error::NoValue(key)),
@@ -96,7 +101,7 @@ impl Parser<'_, '_> {
                 Ok(next)
             }
             Some('=') => {
-                let at_end = self.rest.is_empty() && !matches!(self.reading, Reading::Json);
+                let at_end = self.rest.is_empty() && !matches!(self.reading, Reading::Json | Reading::Literal);
                 let value = self.value()?;
                 set(data, key, value);
                 Ok(if at_end { Next::End } else { Next::Key })
@@ -184,8 +189,10 @@ impl Parser<'_, '_> {
 
     /// The value after a `=`, and the comma after it.
     fn value(&mut self) -> Result<Value, Error> {
-        if matches!(self.reading, Reading::Json) {
-            return self.json();
+        match self.reading {
+            Reading::Json => return self.json(),
+            Reading::Literal => return Ok(Value::string(std::mem::take(&mut self.rest))),
+            Reading::Typed | Reading::Text | Reading::Content(_) => {}
         }
         if self.rest.is_empty() {
             return Ok(Value::string(""));
@@ -239,7 +246,7 @@ impl Parser<'_, '_> {
     fn read(&mut self, text: String) -> Result<Value, Error> {
         match &mut self.reading {
             Reading::Typed => Ok(typed(text)),
-            Reading::Text | Reading::Json => Ok(Value::string(text)),
+            Reading::Text | Reading::Json | Reading::Literal => Ok(Value::string(text)),
             Reading::Content(content) => content(&text).map(Value::string).map_err(Error::Content),
         }
     }
@@ -250,7 +257,7 @@ impl Parser<'_, '_> {
         let mut chars = self.rest.chars();
         while let Some(c) = chars.next() {
             match c {
-                '\\' => match chars.next() {
+                '\\' if !matches!(self.reading, Reading::Literal) => match chars.next() {
                     Some(quoted) => text.push(quoted),
                     None => break,
                 },

@@ -1,19 +1,27 @@
 //! The command line: each command prints a value made elsewhere.
 //!
-//! Exit codes: 0 well, 1 error, 2 not ready (`status`, `--wait`).
+//! Exit codes: 0 well, 1 error, 2 not ready (`status`, `--wait`). The commands `template`, `lint`, `show` and
+//! `dependency list` are Helm's: names, flags, output and where it goes are the same.
 
 pub mod ask;
+pub mod chart;
+pub mod completion;
 pub mod connect;
 pub mod controller;
 pub mod crd;
+pub mod dependency;
+pub mod helm_flags;
+pub mod lint;
 pub mod read;
+pub mod show;
 pub mod template;
+pub mod values;
 pub mod view;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use ask::{Ask, AskArgs};
 use connect::Connection;
@@ -32,6 +40,14 @@ enum Command {
     Controller(controller::ControllerArgs),
     /// Render a chart and print its manifests, as `helm template` does
     Template(Box<template::TemplateArgs>),
+    /// Look for what is wrong with charts, as `helm lint` does; exit code 1 when a chart fails
+    Lint(Box<lint::LintArgs>),
+    /// Print a part of a chart, as `helm show` does
+    #[command(subcommand, visible_alias = "inspect")]
+    Show(Box<show::Show>),
+    /// Tell what a chart's dependencies are, as `helm dependency list` does
+    #[command(subcommand, visible_aliases = ["dep", "dependencies"])]
+    Dependency(Box<dependency::DependencyCommand>),
     /// List HelmReleases or GitSyncs
     Get(OnCluster<read::GetArgs>),
     /// Tell how an object is; exit code 2 when it is not ready
@@ -50,6 +66,8 @@ enum Command {
     Crd,
     /// Print the rules of the controller's ClusterRole, each with its reason
     Rbac,
+    /// Print a script that completes commands in a shell
+    Completion(completion::CompletionArgs),
     /// Print the version
     Version,
 }
@@ -63,13 +81,33 @@ struct OnCluster<A: Args> {
     args: A,
 }
 
+impl Cli {
+    /// Reads the arguments of the process.
+    ///
+    /// # Errors
+    /// The exit code, once everything is said: 1 for arguments that cannot be read, 0 for help.
+    pub fn read() -> std::result::Result<Self, ExitCode> {
+        let command = helm_flags::as_go_reads(Cli::command());
+        let arguments = helm_flags::with_plain_flags(&command, std::env::args_os().collect());
+        let read = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+        read.map_err(|error| {
+            // Nobody is left to tell where even this cannot be written.
+            let _ = error.print();
+            if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        })
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// What the command could not do, for a person: what happened, to which object, what to do.
 pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Template(args) => template::run(*args).map(|()| ExitCode::SUCCESS),
+        Command::Template(args) => template::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Lint(args) => lint::run(&args),
+        Command::Show(show) => show::run(&show).map(|()| ExitCode::SUCCESS),
+        Command::Dependency(command) => dependency::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Controller(args) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(controller::run(args)).map(|()| ExitCode::SUCCESS)
@@ -87,6 +125,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Rbac => {
             print!("{}", crate::cluster::permissions::rules_yaml());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completion(args) => {
+            completion::run(&args, Cli::command());
             Ok(ExitCode::SUCCESS)
         }
         Command::Version => {

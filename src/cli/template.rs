@@ -1,20 +1,23 @@
 //! `pintle template`: prints what a chart renders to, byte for byte as `helm template`.
 
-use std::fs;
-use std::io::{Read, Write};
+use std::collections::HashSet;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::chart::{ChartArgs, Network};
+use super::helm_flags::{Foreign, GlobalArgs, Install, log_line};
+use super::values::{ValueArgs, ValueInputs};
+use crate::chart::Chart;
 use crate::chart::pattern::Pattern;
-use crate::chart::strvals::{self, Reading};
-use crate::chart::{self, Chart, File, Object, coalesce, values};
 use crate::entropy::SystemEntropy;
-use crate::manifest::hooks::Event;
+use crate::manifest::hooks::{Event, Hook};
 use crate::manifest::split;
+use crate::release::ReleaseName;
 use crate::render::{
     self, Capabilities, KubeVersion, Limits, Offline, Operation, Options, ReleaseInfo, Rendered, framed,
 };
@@ -22,34 +25,22 @@ use crate::render::{
 /// Render a chart and print its manifests.
 #[derive(Debug, clap::Args)]
 pub struct TemplateArgs {
-    /// Name of the release, and the folder or .tgz of the chart; without a name it is `release-name`
-    #[arg(value_names = ["NAME", "CHART"], num_args = 1..=2, required = true)]
-    name_and_chart: Vec<PathBuf>,
+    /// Name of the release and the chart: a folder, a .tgz, an https:// or oci:// URL, or a name in --repo; without a
+    /// name of the release it is `release-name`
+    #[arg(value_names = ["NAME", "CHART"], num_args = 0..)]
+    name_and_chart: Vec<String>,
     #[command(flatten)]
-    render: RenderArgs,
-}
-
-/// How a chart is rendered, whatever it is read from.
-#[derive(Debug, clap::Args)]
-pub struct RenderArgs {
-    /// Namespace of the release
-    #[arg(short, long, default_value = "default")]
-    namespace: String,
-    /// Values file, `-` for the standard input; may be repeated, later ones win
-    #[arg(short = 'f', long = "values", value_name = "FILE")]
-    values: Vec<String>,
-    /// Set values: key=value,key.key=value
-    #[arg(long, value_name = "VALUES")]
-    set: Vec<String>,
-    /// Set values that are always strings
-    #[arg(long, value_name = "VALUES")]
-    set_string: Vec<String>,
-    /// Set values from JSON: key={"json":1} or a JSON object
-    #[arg(long, value_name = "VALUES")]
-    set_json: Vec<String>,
-    /// Set values to the content of files: key=path
-    #[arg(long, value_name = "VALUES")]
-    set_file: Vec<String>,
+    global: GlobalArgs,
+    #[command(flatten)]
+    chart: ChartArgs,
+    #[command(flatten)]
+    values: ValueArgs,
+    /// Make the release's name of a template
+    #[arg(long, value_name = "TEMPLATE")]
+    name_template: Option<String>,
+    /// Leave the name out: it is `release-name`
+    #[arg(short, long)]
+    generate_name: bool,
     /// Version of Kubernetes for .Capabilities
     #[arg(long, value_name = "VERSION")]
     kube_version: Option<String>,
@@ -68,41 +59,69 @@ pub struct RenderArgs {
     /// Do not print tests
     #[arg(long)]
     skip_tests: bool,
-    /// Print only what these templates make; may be repeated
+    /// Take values that do not fit the chart's schema
+    #[arg(long)]
+    skip_schema_validation: bool,
+    /// Print only what these templates make, as paths or globs; may be repeated
     #[arg(short, long, value_name = "FILE")]
     show_only: Vec<String>,
+    /// Write each template's output to a file in this folder
+    #[arg(long, value_name = "FOLDER")]
+    output_dir: Option<PathBuf>,
+    /// Put the release's name into the paths below --output-dir
+    #[arg(long)]
+    release_name: bool,
+    /// `client`, which is what happens anyway
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "unset")]
+    dry_run: Option<String>,
+    #[command(flatten)]
+    foreign: Foreign<Install>,
 }
 
 /// Renders and prints.
 ///
 /// # Errors
 /// The chart or the values cannot be read, or the chart does not render.
-pub fn run(arguments: TemplateArgs) -> anyhow::Result<()> {
-    let (name, path) = match arguments.name_and_chart.as_slice() {
-        [name, path] => (name.to_string_lossy(), path),
-        [path] => ("release-name".into(), path),
-        _ => bail!("a chart is needed"),
-    };
-    render_and_print(&name, &read_chart(path)?, &arguments.render)
-}
-
-/// Renders a chart that was read elsewhere from the bytes of its archive, and prints it.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_archive(name: &str, archive: &[u8], arguments: &RenderArgs) -> anyhow::Result<()> {
-    render_and_print(name, &chart::load_archive(archive, &chart::Limits::default())?, arguments)
-}
-
-fn render_and_print(name: &str, chart: &Chart, arguments: &RenderArgs) -> anyhow::Result<()> {
+pub fn run(arguments: &TemplateArgs) -> anyhow::Result<()> {
+    if arguments.name_and_chart.is_empty() {
+        bail!("\"pintle template\" requires at least 1 argument\n\nUsage:  pintle template [NAME] [CHART] [flags]");
+    }
+    let capabilities = capabilities(arguments)?;
+    check_dry_run(arguments.dry_run.as_deref())?;
+    let options = options();
+    let (name, reference) = name_and_chart(arguments, &options)?;
+    let network = Network::new(&arguments.chart, &arguments.global)?;
+    let input = network.locate(reference)?;
+    let inputs = ValueInputs::read(&arguments.values, &network)?;
+    // Faults of the lines are told before those of the chart.
+    inputs.apply()?;
+    let chart = input.load()?;
+    chart.check_installable()?;
+    if chart.metadata.deprecated {
+        log_line("WARN", "this chart is deprecated", &[]);
+    }
+    check_name(&name)?;
     let release = ReleaseInfo {
-        name: name.to_owned(),
-        namespace: arguments.namespace.clone(),
+        name,
+        namespace: arguments.global.namespace(),
         revision: 1,
         operation: if arguments.is_upgrade { Operation::Upgrade } else { Operation::Install },
     };
-    let capabilities = capabilities(arguments)?;
-    let options = Options {
+    let rendered = rendered(&chart, &inputs, &release, &capabilities, &options, arguments)?;
+    let text = match &arguments.output_dir {
+        None => printed(&rendered, arguments),
+        Some(folder) => {
+            write_files(folder, &rendered, &release.name, arguments)?;
+            "\n".to_owned()
+        }
+    };
+    let text = select(&text, &arguments.show_only)?;
+    std::io::stdout().write_all(text.as_bytes()).context("the output cannot be written")
+}
+
+/// What a render on the command line goes by.
+pub(super) fn options() -> Options {
+    Options {
         now: Timestamp::now(),
         local_zone: jiff::tz::TimeZone::system,
         lookup: Arc::new(Offline),
@@ -110,24 +129,107 @@ fn render_and_print(name: &str, chart: &Chart, arguments: &RenderArgs) -> anyhow
         limits: Limits::default(),
         stop: Arc::default(),
         parsed: Arc::default(),
+    }
+}
+
+/// The version of `--kube-version`.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn kube_version(text: Option<&str>) -> anyhow::Result<Option<KubeVersion>> {
+    let read = |text: &str| {
+        KubeVersion::parse(text).map_err(anyhow::Error::msg).with_context(|| format!("invalid kube version '{text}'"))
     };
-    let inputs = ValueInputs::read(arguments)?;
-    let rendered = render::on_big_stack(|| {
-        let values = inputs.apply().map_err(Failure::Values)?;
-        render::render_live(chart, &values, &release, &capabilities, &options).map_err(Failure::Render)
-    })?;
-    let rendered = match rendered {
-        Ok(rendered) => rendered,
-        Err(Failure::Values(error)) => return Err(error),
-        Err(Failure::Render(error)) => return Err(with_excerpt(error)),
-    };
-    let text = select(&printed(&rendered, arguments), &arguments.show_only)?;
-    std::io::stdout().write_all(text.as_bytes()).context("the output cannot be written")
+    text.filter(|text| !text.is_empty()).map(read).transpose()
+}
+
+fn capabilities(arguments: &TemplateArgs) -> anyhow::Result<Capabilities> {
+    let mut capabilities = Capabilities::default();
+    if let Some(version) = kube_version(arguments.kube_version.as_deref())? {
+        capabilities.kube_version = version;
+    }
+    capabilities.api_versions = capabilities.api_versions.iter().chain(&arguments.api_versions).cloned().collect();
+    Ok(capabilities)
+}
+
+fn check_dry_run(how: Option<&str>) -> anyhow::Result<()> {
+    match how {
+        None | Some("client") => Ok(()),
+        Some("unset") => {
+            log_line("WARN", "--dry-run is deprecated and should be replaced with '--dry-run=client'", &[]);
+            Ok(())
+        }
+        Some(yes @ ("1" | "t" | "T" | "TRUE" | "true" | "True")) => {
+            let message =
+                format!("boolean '--dry-run={yes}' flag is deprecated and must be replaced with '--dry-run=client'");
+            log_line("WARN", &message, &[]);
+            Ok(())
+        }
+        Some("server") => bail!("--dry-run=server is not supported: no cluster is asked"),
+        Some(other) => bail!("invalid dry-run value ({other:?}). Must be \"client\""),
+    }
+}
+
+fn name_and_chart<'a>(arguments: &'a TemplateArgs, options: &Options) -> anyhow::Result<(String, &'a str)> {
+    match arguments.name_and_chart.as_slice() {
+        [chart] => match arguments.name_template.as_deref().filter(|template| !template.is_empty()) {
+            Some(template) => {
+                let name = render::on_big_stack(|| render::name_of_template(template, options))??;
+                Ok((name, chart))
+            }
+            None => Ok(("release-name".to_owned(), chart)),
+        },
+        [_, _] if arguments.generate_name => bail!("cannot set --generate-name and also specify a name"),
+        [_, _] if arguments.name_template.as_deref().is_some_and(|template| !template.is_empty()) => {
+            bail!("cannot set --name-template and also specify a name")
+        }
+        [name, chart] => Ok((name.clone(), chart)),
+        [_, _, more @ ..] => {
+            bail!("expected at most two arguments, unexpected arguments: {}", more.join(", "))
+        }
+        [] => bail!("a chart is needed"),
+    }
+}
+
+fn check_name(name: &str) -> anyhow::Result<()> {
+    const RULE: &str = "invalid release name, must match regex \
+                        ^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$ and the length must not be \
+                        longer than 53";
+    if ReleaseName::parse(name).is_ok() {
+        return Ok(());
+    }
+    let problem = if name.is_empty() { "no name provided" } else { RULE };
+    let problem = format!("release name {name:?}: {problem}");
+    log_line("ERROR", "release name check failed", &[("error", &problem)]);
+    bail!("release name check failed: {problem}")
 }
 
 enum Failure {
     Values(anyhow::Error),
     Render(render::Error),
+}
+
+fn rendered(
+    chart: &Chart,
+    inputs: &ValueInputs<'_>,
+    release: &ReleaseInfo,
+    capabilities: &Capabilities,
+    options: &Options,
+    arguments: &TemplateArgs,
+) -> anyhow::Result<Rendered> {
+    let rendered = render::on_big_stack(|| {
+        let values = inputs.apply().map_err(Failure::Values)?;
+        let render = match arguments.skip_schema_validation {
+            true => render::render_without_schema,
+            false => render::render_live,
+        };
+        render(chart, &values, release, capabilities, options).map_err(Failure::Render)
+    })?;
+    match rendered {
+        Ok(rendered) => Ok(rendered),
+        Err(Failure::Values(error)) => Err(error),
+        Err(Failure::Render(error)) => Err(with_excerpt(error)),
+    }
 }
 
 fn with_excerpt(error: render::Error) -> anyhow::Error {
@@ -137,19 +239,8 @@ fn with_excerpt(error: render::Error) -> anyhow::Error {
     }
 }
 
-fn capabilities(arguments: &RenderArgs) -> anyhow::Result<Capabilities> {
-    let mut capabilities = Capabilities::default();
-    if let Some(version) = &arguments.kube_version {
-        capabilities.kube_version = KubeVersion::parse(version)
-            .map_err(anyhow::Error::msg)
-            .with_context(|| format!("invalid kube version '{version}'"))?;
-    }
-    capabilities.api_versions = capabilities.api_versions.iter().chain(&arguments.api_versions).cloned().collect();
-    Ok(capabilities)
-}
-
 /// The manifest, and after it the hooks, as Helm prints them.
-fn printed(rendered: &Rendered, arguments: &RenderArgs) -> String {
+fn printed(rendered: &Rendered, arguments: &TemplateArgs) -> String {
     let mut manifest = String::new();
     if arguments.include_crds {
         for crd in &rendered.crds {
@@ -158,13 +249,57 @@ fn printed(rendered: &Rendered, arguments: &RenderArgs) -> String {
     }
     manifest.push_str(&rendered.manifest);
     let mut text = format!("{}\n", manifest.trim());
-    if !arguments.no_hooks {
-        let is_shown = |events: &[Event]| !(arguments.skip_tests && events.contains(&Event::Test));
-        for hook in rendered.hooks.iter().filter(|hook| is_shown(&hook.events)) {
-            text.push_str(&framed(&hook.path, &hook.manifest));
-        }
+    for hook in shown_hooks(rendered, arguments) {
+        text.push_str(&framed(&hook.path, &hook.manifest));
     }
     text
+}
+
+fn shown_hooks<'r>(rendered: &'r Rendered, arguments: &TemplateArgs) -> impl Iterator<Item = &'r Hook> {
+    let (no_hooks, skip_tests) = (arguments.no_hooks, arguments.skip_tests);
+    let is_shown = move |hook: &&Hook| !no_hooks && !(skip_tests && hook.events.contains(&Event::Test));
+    rendered.hooks.iter().filter(is_shown)
+}
+
+/// Writes each document to the file of its template, and says so. CRDs lie outside the folder of the release, and
+/// hooks are added to files that are there, as in Helm.
+fn write_files(folder: &Path, rendered: &Rendered, release: &str, arguments: &TemplateArgs) -> anyhow::Result<()> {
+    let mut written = HashSet::new();
+    if arguments.include_crds {
+        for crd in &rendered.crds {
+            let is_more = !written.insert(crd.path.as_str());
+            write_file(folder, &crd.path, &String::from_utf8_lossy(&crd.data), is_more)?;
+        }
+    }
+    let folder = if arguments.release_name { folder.join(release) } else { folder.to_owned() };
+    for document in &rendered.documents {
+        let is_more = !written.insert(document.path.as_str());
+        write_file(&folder, &document.path, &rendered.manifest[document.text.clone()], is_more)?;
+    }
+    for hook in shown_hooks(rendered, arguments) {
+        let is_more = folder.join(&hook.path).exists();
+        write_file(&folder, &hook.path, &hook.manifest, is_more)?;
+    }
+    Ok(())
+}
+
+fn write_file(folder: &Path, path: &str, content: &str, is_more: bool) -> anyhow::Result<()> {
+    // A chart names its templates, and a name must not lead out of the folder.
+    if path.split('/').any(|part| part == "..") {
+        bail!("{path} leads out of the folder of --output-dir");
+    }
+    // With the separator that Helm puts between them: the path is printed.
+    let file = format!("{}/{path}", folder.display());
+    let context = || format!("{file} cannot be written");
+    if let Some(parent) = Path::new(&file).parent() {
+        fs::create_dir_all(parent).with_context(context)?;
+    }
+    let mut options = OpenOptions::new();
+    let options = if is_more { options.append(true) } else { options.write(true).create(true).truncate(true) };
+    let mut opened = options.open(&file).with_context(context)?;
+    opened.write_all(framed(path, content).as_bytes()).with_context(context)?;
+    println!("wrote {file}");
+    Ok(())
 }
 
 /// Only the documents made by the templates that the patterns name, pattern by pattern; everything without patterns.
@@ -188,130 +323,4 @@ fn select(text: &str, patterns: &[String]) -> anyhow::Result<String> {
         }
     }
     Ok(selected)
-}
-
-/// What the user gives as values, with all files read: it is applied on the thread that renders.
-struct ValueInputs {
-    base: Object,
-    json: Vec<JsonInput>,
-    set: Vec<String>,
-    set_string: Vec<String>,
-    set_file: Vec<String>,
-}
-
-enum JsonInput {
-    Object(Object),
-    Line(String),
-}
-
-impl ValueInputs {
-    fn read(arguments: &RenderArgs) -> anyhow::Result<Self> {
-        let mut base = Object::new();
-        for path in &arguments.values {
-            let data = read_input(path).with_context(|| format!("cannot read values file {path}"))?;
-            let document = values::read(path, &data).with_context(|| format!("failed to parse {path}"))?;
-            values::merge(&mut base, document);
-        }
-        let json = arguments.set_json.iter().map(|text| JsonInput::parse(text)).collect::<Result<_, _>>()?;
-        Ok(ValueInputs {
-            base,
-            json,
-            set: arguments.set.clone(),
-            set_string: arguments.set_string.clone(),
-            set_file: arguments.set_file.clone(),
-        })
-    }
-
-    /// Lays one over the other in Helm's order: files, `--set-json`, `--set`, `--set-string`, `--set-file`.
-    fn apply(&self) -> anyhow::Result<crate::value::Map> {
-        let mut base = self.base.clone();
-        for input in &self.json {
-            match input {
-                JsonInput::Object(object) => values::merge(&mut base, object.clone()),
-                JsonInput::Line(line) => {
-                    let map = coalesce::thaw_object(&base);
-                    strvals::parse_into(line, &map, Reading::Json)
-                        .with_context(|| format!("failed parsing --set-json data {line}"))?;
-                    base = coalesce::freeze_map(&map);
-                }
-            }
-        }
-        let map = coalesce::thaw_object(&base);
-        for line in &self.set {
-            strvals::parse_into(line, &map, Reading::Typed).context("failed parsing --set data")?;
-        }
-        for line in &self.set_string {
-            strvals::parse_into(line, &map, Reading::Text).context("failed parsing --set-string data")?;
-        }
-        let mut content = |path: &str| match read_input(path) {
-            Ok(data) => Ok(String::from_utf8_lossy(&data).into_owned()),
-            Err(error) => Err(format!("cannot read {path}: {error}")),
-        };
-        for line in &self.set_file {
-            strvals::parse_into(line, &map, Reading::Content(&mut content))
-                .context("failed parsing --set-file data")?;
-        }
-        Ok(map)
-    }
-}
-
-impl JsonInput {
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        if !text.trim_start().starts_with('{') {
-            return Ok(JsonInput::Line(text.to_owned()));
-        }
-        let object =
-            serde_json::from_str(text).with_context(|| format!("failed parsing --set-json data JSON: {text}"))?;
-        Ok(JsonInput::Object(object))
-    }
-}
-
-fn read_input(path: &str) -> std::io::Result<Vec<u8>> {
-    if path.trim() == "-" {
-        let mut data = Vec::new();
-        std::io::stdin().read_to_end(&mut data)?;
-        return Ok(data);
-    }
-    fs::read(path)
-}
-
-/// Reads a chart from a folder or from a `.tgz`.
-fn read_chart(path: &Path) -> anyhow::Result<Chart> {
-    let text = path.to_string_lossy();
-    if text.contains("://") {
-        bail!("cannot read {text}: charts are read from a folder or a .tgz file");
-    }
-    let limits = chart::Limits::default();
-    let context = || format!("cannot load chart {text}");
-    if fs::metadata(path).with_context(context)?.is_dir() {
-        let mut files = Vec::new();
-        collect_files(path, "", &limits, &mut files).with_context(context)?;
-        return chart::load_files(files, &limits).with_context(context);
-    }
-    let archive = fs::read(path).with_context(context)?;
-    chart::load_archive(&archive, &limits).with_context(context)
-}
-
-/// The files of a folder with their paths relative to it. Links are followed: the folder is the user's own.
-fn collect_files(folder: &Path, prefix: &str, limits: &chart::Limits, files: &mut Vec<File>) -> anyhow::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let path = entry.path();
-        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        let metadata = fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        if metadata.is_dir() {
-            collect_files(&path, &format!("{name}/"), limits, files)?;
-        } else if metadata.is_file() {
-            let data = Bytes::from(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
-            let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
-            files.push(File { name, data, modified });
-        } else {
-            bail!("cannot load irregular file {}", path.display());
-        }
-        // Folders linked into each other would be walked without end.
-        if files.len() as u64 > limits.entries_max {
-            return Err(chart::Error::TooLarge { limit: limits.entries_max, unit: "entries" }.into());
-        }
-    }
-    Ok(())
 }

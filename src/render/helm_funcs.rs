@@ -3,7 +3,7 @@
 //! Where Helm swallows an error and prints nothing, so do these: charts rely on it.
 
 use super::error::{MESSAGE_END, MESSAGE_START};
-use super::host::RenderHost;
+use super::host::{Remark, RenderHost};
 use super::{durations, toml};
 use crate::template::func::{Call, Fault, Func};
 use crate::value::Type::{Any, String as Text};
@@ -92,21 +92,31 @@ fn tpl(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
     Ok(Value::string(without_no_value(output)))
 }
 
-fn required(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+fn required(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
     match &arguments[1] {
-        Value::Nil => Err(marked(&arguments[0])),
-        Value::Str(value) if value.as_bytes().is_empty() => Err(marked(&arguments[0])),
+        Value::Nil => remark(call, Remark::Missing(message(&arguments[0]))),
+        Value::Str(value) if value.as_bytes().is_empty() => remark(call, Remark::Empty(message(&arguments[0]))),
         value => Ok(value.clone()),
     }
 }
 
-fn fail(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
-    Err(marked(&arguments[0]))
+fn fail(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+    remark(call, Remark::Fail(message(&arguments[0])))
 }
 
-/// A message for people, which replaces the whole chain of errors around it.
-fn marked(message: &Value) -> Fault {
-    Fault::Failed(format!("{MESSAGE_START}{}{MESSAGE_END}", String::from_utf8_lossy(text(message))))
+/// Ends the render with a message for people, which replaces the whole chain of errors around it; where a chart is
+/// only looked at it is noted, and the value is the empty text.
+fn remark(call: &mut Call<'_>, remark: Remark) -> Result<Value, Fault> {
+    match RenderHost::of(call.host).remark(remark) {
+        Ok(()) => Ok(Value::string("")),
+        Err(Remark::Missing(message) | Remark::Empty(message) | Remark::Fail(message)) => {
+            Err(Fault::Failed(format!("{MESSAGE_START}{message}{MESSAGE_END}")))
+        }
+    }
+}
+
+fn message(argument: &Value) -> String {
+    String::from_utf8_lossy(text(argument)).into_owned()
 }
 
 fn lookup(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {

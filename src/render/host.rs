@@ -85,6 +85,19 @@ pub(super) struct RenderHost {
     keys_left: Cell<u32>,
     /// How many `include`s of each name are running.
     included: RefCell<HashMap<Str, usize>>,
+    /// Where a chart is only looked at: what `required` and `fail` said instead of ending the render.
+    remarks: Option<RefCell<Vec<Remark>>>,
+}
+
+/// What a template would have refused, had this been a render for a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// `required` found nothing.
+    Missing(String),
+    /// `required` found an empty text.
+    Empty(String),
+    /// `fail` was called.
+    Fail(String),
 }
 
 impl RenderHost {
@@ -93,8 +106,29 @@ impl RenderHost {
             steps_left: Cell::new(options.limits.steps_max),
             keys_left: Cell::new(options.limits.keys_max),
             included: RefCell::default(),
+            remarks: None,
             options,
         }
+    }
+
+    /// For a render in which `required` and `fail` only remark.
+    pub(super) fn of_lint(options: Options) -> Self {
+        RenderHost { remarks: Some(RefCell::default()), ..RenderHost::new(options) }
+    }
+
+    /// Takes note of a remark; gives it back where it must end the render.
+    pub(super) fn remark(&self, remark: Remark) -> Result<(), Remark> {
+        match &self.remarks {
+            Some(remarks) => {
+                remarks.borrow_mut().push(remark);
+                Ok(())
+            }
+            None => Err(remark),
+        }
+    }
+
+    pub(super) fn into_remarks(self) -> Vec<Remark> {
+        self.remarks.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// The host behind a call, which `render` has put there.
@@ -104,6 +138,10 @@ impl RenderHost {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.options.limits
+    }
+
+    pub(super) fn parsed(&self) -> &ParsedTemplates {
+        &self.options.parsed
     }
 
     pub(super) fn lookup(

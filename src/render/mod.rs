@@ -17,10 +17,11 @@ mod toml;
 
 pub use capabilities::{Capabilities, HelmVersion, KubeVersion};
 pub use error::{Error, Spot};
-pub use host::{Entropy, Limits, Lookup, Offline, Options};
+pub use host::{Entropy, Limits, Lookup, Offline, Options, Remark};
 pub use parsed::ParsedTemplates;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value as Json;
@@ -57,6 +58,8 @@ pub enum Operation {
 pub struct Rendered {
     /// The objects of the release without hooks and CRDs, as Helm stores and prints them.
     pub manifest: String,
+    /// The documents of the manifest, in its order.
+    pub documents: Vec<Document>,
     /// By kind, then by file. At run time they are ordered by weight and name.
     pub hooks: Vec<Hook>,
     /// `NOTES.txt` of the chart itself.
@@ -65,6 +68,24 @@ pub struct Rendered {
     pub crds: Vec<Crd>,
     /// The chart as it was rendered, subcharts resolved and values imported: what Helm stores in its record.
     pub chart: Chart,
+}
+
+/// A document of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// The template it comes from, with the chart's name before it.
+    pub path: String,
+    /// Where in the manifest its text stands, without its frame.
+    pub text: Range<usize>,
+}
+
+/// What the templates of a chart print that is only looked at.
+#[derive(Clone, Debug)]
+pub struct Linted {
+    /// The output of each file that is no partial, by path: helper files, notes and subcharts too.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// What `required` and `fail` said, in the order of rendering. They do not end such a render.
+    pub remarks: Vec<Remark>,
 }
 
 /// Renders a chart with the user's values over its own.
@@ -95,27 +116,93 @@ pub fn render_live(
     capabilities: &Capabilities,
     options: &Options,
 ) -> Result<Rendered, Error> {
+    render_checked(chart, user_values, release, capabilities, options, Schema::Check)
+}
+
+/// As [`render_live`], and values that do not fit `values.schema.json` are taken all the same.
+///
+/// # Errors
+/// As [`render`], but for the schema.
+pub fn render_without_schema(
+    chart: &Chart,
+    user_values: &Map,
+    release: &ReleaseInfo,
+    capabilities: &Capabilities,
+    options: &Options,
+) -> Result<Rendered, Error> {
+    render_checked(chart, user_values, release, capabilities, options, Schema::Skip)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Schema {
+    Check,
+    Skip,
+}
+
+fn render_checked(
+    chart: &Chart,
+    user_values: &Map,
+    release: &ReleaseInfo,
+    capabilities: &Capabilities,
+    options: &Options,
+    schema: Schema,
+) -> Result<Rendered, Error> {
     chart.check_installable()?;
     let chart = chart.with_dependencies(user_values)?;
     let values = coalesce::coalesce_values(&chart, user_values)?;
-    if schema::is_present(&chart) {
+    if schema == Schema::Check && schema::is_present(&chart) {
         schema::validate(&chart, &Json::Object(coalesce::freeze_map(&values)))?;
     }
     check_kube_version(&chart, &capabilities.kube_version)?;
 
-    let mut files = render_files(&chart, values, release, capabilities, options)?;
+    let host = RenderHost::new(options.clone());
+    let mut files = render_files(&chart, values, scope::release_map(release), capabilities, &host)?;
     let notes_path = format!("{}/templates/NOTES.txt", chart.name());
     let notes = files.get(&notes_path).cloned().unwrap_or_default();
     files.retain(|path, _| !path.ends_with("NOTES.txt"));
     let files = files.into_iter().map(utf8).collect::<Result<_, _>>()?;
     let sorted = hooks::sort(&files)?;
+    let (manifest, documents) = join(&sorted.manifests);
     Ok(Rendered {
-        manifest: sorted.manifests.iter().map(framed_manifest).collect(),
+        manifest,
+        documents,
         hooks: sorted.hooks,
         notes: String::from_utf8_lossy(&notes).into_owned(),
         crds: chart.crds(),
         chart,
     })
+}
+
+/// Renders the templates of a chart that is only looked at, with values that are already coalesced and a chart whose
+/// dependencies are already resolved. The calling thread needs a large stack: see [`on_big_stack`].
+///
+/// # Errors
+/// A template fails other than by `required` or `fail`, or a budget is spent.
+pub fn lint(
+    chart: &Chart,
+    values: Map,
+    namespace: &str,
+    capabilities: &Capabilities,
+    options: &Options,
+) -> Result<Linted, Error> {
+    let host = RenderHost::of_lint(options.clone());
+    let files = render_files(chart, values, scope::release_of_lint(namespace), capabilities, &host)?;
+    Ok(Linted { files, remarks: host.into_remarks() })
+}
+
+/// What a template prints that has Sprig's functions and no data: `--name-template` of Helm's command line.
+///
+/// # Errors
+/// The text is no template, it fails, or what it prints is not UTF-8.
+pub fn name_of_template(text: &str, options: &Options) -> Result<String, Error> {
+    let mut funcs = FuncTable::default();
+    funcs.extend(sprig::FUNCTIONS);
+    let refuse = |error: template::Error| Error::Template { message: error.to_string(), spot: None };
+    let mut set = Set::new(Arc::new(funcs)).named("name-template");
+    set.parse("name-template", text).map_err(refuse)?;
+    let host = RenderHost::new(options.clone());
+    let output = template::execute(&set, "name-template", &Value::Nil, &host, MissingKey::Default).map_err(refuse)?;
+    String::from_utf8(output).map_err(|_| Error::Template { message: "the name is not UTF-8".into(), spot: None })
 }
 
 /// Runs a render on a thread of its own, with the stack that deeply nested templates need.
@@ -138,8 +225,16 @@ pub fn framed(path: &str, content: &str) -> String {
     format!("---\n# Source: {path}\n{content}\n")
 }
 
-fn framed_manifest(manifest: &Manifest) -> String {
-    framed(&manifest.path, &manifest.content)
+/// The manifest of a release, and where its documents stand.
+fn join(manifests: &[Manifest]) -> (String, Vec<Document>) {
+    let mut text = String::new();
+    let documents = manifests.iter().map(|manifest| {
+        text.push_str(&framed(&manifest.path, &manifest.content));
+        let end = text.len() - "\n".len();
+        Document { path: manifest.path.clone(), text: end - manifest.content.len()..end }
+    });
+    let documents = documents.collect();
+    (text, documents)
 }
 
 fn check_kube_version(chart: &Chart, kube_version: &KubeVersion) -> Result<(), Error> {
@@ -169,9 +264,9 @@ static FUNCS: LazyLock<Arc<FuncTable>> = LazyLock::new(|| {
 fn render_files(
     chart: &Chart,
     values: Map,
-    release: &ReleaseInfo,
+    release: Value,
     capabilities: &Capabilities,
-    options: &Options,
+    host: &RenderHost,
 ) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     let templates = scope::templates(chart, values, release, capabilities::value(capabilities));
     let order = in_order(&templates);
@@ -179,10 +274,9 @@ fn render_files(
 
     let mut set = Set::new(FUNCS.clone()).named("gotpl");
     for path in &order {
-        let parsed = options.parsed.get_or_parse(&set, path, &templates[*path].text);
+        let parsed = host.parsed().get_or_parse(&set, path, &templates[*path].text);
         set.add(&parsed.map_err(|error| error::of_parsing(&error, source))?);
     }
-    let host = RenderHost::new(options.clone());
     let mut output_bytes_left = host.limits().output_bytes_max;
     let mut files = BTreeMap::new();
     for path in order {
@@ -192,7 +286,7 @@ fn render_files(
         let template = &templates[path];
         template.announce(path);
         let data = Value::Map(template.scope.with_type(MapType::Values));
-        let output = template::execute(&set, path, &data, &host, MissingKey::Zero)
+        let output = template::execute(&set, path, &data, host, MissingKey::Zero)
             .map_err(|error| error::of_executing(&error, source))?;
         output_bytes_left = output_bytes_left
             .checked_sub(output.len())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use super::{ReleaseInfo, files};
+use super::{Operation, ReleaseInfo, files};
 use crate::chart::{Chart, Dependency, Maintainer, Metadata};
 use crate::value::{Entries, Map, MapType, Str, Value};
 
@@ -31,10 +31,10 @@ impl Renderable {
 pub(super) fn templates(
     chart: &Chart,
     values: Map,
-    release: &ReleaseInfo,
+    release: Value,
     capabilities: Value,
 ) -> BTreeMap<String, Renderable> {
-    let mut builder = Builder { release: release_map(release), capabilities, templates: BTreeMap::new() };
+    let mut builder = Builder { release, capabilities, templates: BTreeMap::new() };
     builder.add(chart, chart.name(), true, values);
     builder.templates
 }
@@ -89,14 +89,23 @@ fn table_of(values: &Map, name: &str) -> Map {
     found.unwrap_or_else(|| Map::any(Entries::new()))
 }
 
-fn release_map(release: &ReleaseInfo) -> Value {
-    let is_upgrade = release.operation == super::Operation::Upgrade;
+/// `.Release` of a render.
+pub(super) fn release_map(release: &ReleaseInfo) -> Value {
+    release_entries(&release.name, &release.namespace, release.revision, Some(release.operation))
+}
+
+/// `.Release` where a chart is only looked at: neither an install nor an upgrade.
+pub(super) fn release_of_lint(namespace: &str) -> Value {
+    release_entries("test-release", namespace, 0, None)
+}
+
+fn release_entries(name: &str, namespace: &str, revision: i64, operation: Option<Operation>) -> Value {
     Value::map(Entries::from([
-        ("Name".into(), Value::string(release.name.as_str())),
-        ("Namespace".into(), Value::string(release.namespace.as_str())),
-        ("IsUpgrade".into(), Value::Bool(is_upgrade)),
-        ("IsInstall".into(), Value::Bool(!is_upgrade)),
-        ("Revision".into(), Value::int(release.revision)),
+        ("Name".into(), Value::string(name)),
+        ("Namespace".into(), Value::string(namespace)),
+        ("IsUpgrade".into(), Value::Bool(operation == Some(Operation::Upgrade))),
+        ("IsInstall".into(), Value::Bool(operation == Some(Operation::Install))),
+        ("Revision".into(), Value::int(revision)),
         ("Service".into(), Value::string("Helm")),
     ]))
 }

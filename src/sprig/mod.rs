@@ -40,3 +40,4 @@ pub mod time;
 mod url;
 
 pub use table::FUNCTIONS;
+pub use url::{host_and_path, is_request_url};

@@ -53,6 +53,16 @@ pub(super) fn parse(text: &[u8]) -> Result<Map, Fault> {
     Ok(Map::any(entries.into_iter().map(|(key, part)| (Str::from(key), Value::string(part))).collect::<Entries>()))
 }
 
+/// Whether a text is a whole URL, as in the first line of an HTTP request: with a scheme, without a fragment.
+pub fn is_request_url(text: &str) -> bool {
+    !text.is_empty() && Url::parse_before_fragment(text.as_bytes()).is_ok_and(|url| !url.scheme.is_empty())
+}
+
+/// The host, with its port, and the path of a URL; `None` where the text is none.
+pub fn host_and_path(text: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    Url::parse(text.as_bytes()).ok().map(|url| (url.host, url.path))
+}
+
 /// The URL of the parts in a dictionary.
 pub(super) fn join(parts: &Map) -> Result<Vec<u8>, Fault> {
     let mut url = Url {

@@ -12,6 +12,7 @@
 pub mod fmt;
 pub mod json;
 pub mod semver;
+pub mod shape;
 pub mod strconv;
 pub mod unicode;
 

@@ -1,5 +1,7 @@
 //! Documents to data: types of scalars, aliases, merges, and the way to JSON.
 
+use std::collections::HashSet;
+
 use base64::Engine;
 use serde_json::Value as Json;
 
@@ -25,6 +27,20 @@ enum Data {
 
 /// Reads a document as sigs.k8s.io/yaml does: by go-yaml, then made JSON.
 pub(super) fn decode(document: &Document<'_>) -> Result<Json, Error> {
+    read(document, None)
+}
+
+/// As [`decode`], and a key that comes twice in a mapping is an error: one line for each.
+pub(super) fn decode_strictly(document: &Document<'_>) -> Result<Json, Error> {
+    let mut repeated = Vec::new();
+    let json = read(document, Some(&mut repeated))?;
+    if repeated.is_empty() {
+        return Ok(json);
+    }
+    Err(Error::plain(None, format!("unmarshal errors:\n  {}", repeated.join("\n  "))))
+}
+
+fn read(document: &Document<'_>, repeated: Option<&mut Vec<String>>) -> Result<Json, Error> {
     let mut decoder = Decoder {
         nodes: &document.nodes,
         decoded: 1,
@@ -33,6 +49,7 @@ pub(super) fn decode(document: &Document<'_>) -> Result<Json, Error> {
         open_aliases: Vec::new(),
         depth: 0,
         has_odd_key: false,
+        repeated,
     };
     let data = decoder.read(0)?;
     if decoder.has_odd_key {
@@ -53,6 +70,8 @@ struct Decoder<'d, 't> {
     depth: usize,
     /// A mapping has a key that cannot be a JSON key.
     has_odd_key: bool,
+    /// Where repeated keys are noted, if they are wanted.
+    repeated: Option<&'d mut Vec<String>>,
 }
 
 impl Decoder<'_, '_> {
@@ -129,6 +148,10 @@ impl Decoder<'_, '_> {
     /// Reads the entries of a mapping behind those already there: later ones win.
     fn read_entries(&mut self, at: usize, entries: &mut Vec<(Data, Data)>) -> Result<(), Error> {
         self.enter(at)?;
+        let mut seen: HashSet<String> = match self.repeated {
+            Some(_) => entries.iter().map(|(key, _)| go_syntax(key)).collect(),
+            None => HashSet::new(),
+        };
         let end = self.nodes[at].end;
         let mut key_at = at + 1;
         while key_at < end {
@@ -141,7 +164,16 @@ impl Decoder<'_, '_> {
                     return self.refuse(key_at, format!("invalid map key: {}", go_syntax(&key)));
                 }
                 self.has_odd_key |= is_odd_key(&key);
-                entries.push((key, self.read(value_at)?));
+                let value = self.read(value_at)?;
+                if let Some(repeated) = &mut self.repeated {
+                    let key = go_syntax(&key);
+                    if seen.contains(&key) {
+                        let line = self.nodes[value_at].line + 1;
+                        repeated.push(format!("line {line}: key {key} already set in map"));
+                    }
+                    seen.insert(key);
+                }
+                entries.push((key, value));
             }
             key_at = self.nodes[value_at].end;
         }

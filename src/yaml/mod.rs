@@ -66,10 +66,25 @@ pub fn to_json(bytes: &[u8]) -> Result<Json, Error> {
     first_document(bytes).map_err(|error| error.in_step(Step::YamlToJson))
 }
 
+/// As [`to_json`], and a key that comes twice is an error, as for `UnmarshalStrict`.
+///
+/// # Errors
+/// As [`to_json`]; repeated keys are named with their lines.
+pub fn to_json_strictly(bytes: &[u8]) -> Result<Json, Error> {
+    first_document_by(bytes, decode::decode_strictly).map_err(|error| error.in_step(Step::YamlToJson))
+}
+
 fn first_document(bytes: &[u8]) -> Result<Json, Error> {
+    first_document_by(bytes, decode::decode)
+}
+
+fn first_document_by(
+    bytes: &[u8],
+    decode: impl FnOnce(&parser::Document<'_>) -> Result<Json, Error>,
+) -> Result<Json, Error> {
     let input = reader::read(bytes);
     match Parser::new(&input).next_document()? {
-        Some(document) => decode::decode(&document),
+        Some(document) => decode(&document),
         None => Ok(Json::Null),
     }
 }
@@ -150,6 +165,19 @@ fn into_text(emitted: Vec<u8>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_come_twice_are_named_where_asked_for() {
+        // The text is what Helm's linter prints for such a Chart.yaml.
+        let text = b"name: a\nlist:\n  - {b: 1, b: 2}\nname: c\n1: d\n1: e\n";
+        assert_eq!(to_json(text).unwrap()["name"], "c");
+        assert_eq!(
+            to_json_strictly(text).unwrap_err().to_string(),
+            "error converting YAML to JSON: yaml: unmarshal errors:\n  line 3: key \"b\" already set in map\n  \
+             line 4: key \"name\" already set in map\n  line 6: key 1 already set in map"
+        );
+        assert_eq!(to_json_strictly(b"a: 1\n").unwrap()["a"], 1);
+    }
     use crate::value::{ElementType, IntType, List, Map};
 
     /// The lines of a golden file.

@@ -1,0 +1,1 @@
+{{- define "people.a" }}{{ end }}
