@@ -59,9 +59,11 @@ pub fn validate_one(schema: &[u8], values: &Json) -> Result<(), String> {
         .with_format("semver", |text: &str| semver::Version::parse(text).is_ok())
         .build(&schema)
         .map_err(|error| format!("schema cannot be used: {error}"))?;
+    let errors: Vec<ValidationError<'_>> = validator.iter_errors(values).collect();
+    let ends: Vec<End> = errors.iter().filter_map(End::of).collect();
     let mut places = Vec::new();
-    for error in validator.iter_errors(values) {
-        add(&mut places, &error);
+    for error in errors.iter().filter(|error| !ends.iter().any(|end| end.hides(error))) {
+        add(&mut places, error);
     }
     match places.as_slice() {
         [] => Ok(()),
@@ -75,6 +77,42 @@ pub fn validate_one(schema: &[u8], values: &Json) -> Result<(), String> {
             let lines: Vec<String> = places.iter().map(|(path, problem)| format!("- at '{path}': {problem}")).collect();
             Err(lines.join("\n"))
         }
+    }
+}
+
+/// A keyword after whose failure Helm's validator looks at nothing else of the same schema: `type`, `const`, `enum`.
+struct End {
+    instance: String,
+    schema: String,
+    rank: u8,
+}
+
+impl End {
+    fn of(error: &ValidationError<'_>) -> Option<Self> {
+        let rank = rank(error);
+        let (schema, _) = error.schema_path().as_str().rsplit_once('/')?;
+        let instance = error.instance_path().as_str().to_owned();
+        (rank < LAST_RANK).then(|| End { instance, schema: format!("{schema}/"), rank })
+    }
+
+    fn hides(&self, error: &ValidationError<'_>) -> bool {
+        let (instance, schema) = (error.instance_path().as_str(), error.schema_path().as_str());
+        let Some(keyword) = schema.strip_prefix(&self.schema) else { return false };
+        let is_own = instance == self.instance && !keyword.contains('/');
+        let is_below =
+            instance.strip_prefix(&self.instance).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        is_below && (!is_own || rank(error) > self.rank)
+    }
+}
+
+const LAST_RANK: u8 = 3;
+
+fn rank(error: &ValidationError<'_>) -> u8 {
+    match error.kind() {
+        Kind::Type { .. } => 0,
+        Kind::Constant { .. } => 1,
+        Kind::Enum { .. } => 2,
+        _ => LAST_RANK,
     }
 }
 
@@ -238,6 +276,11 @@ mod tests {
                 properties(json!({"e": {"type": ["boolean", "null"]}})),
                 json!({"e": "yes"}),
                 "- at '/e': got string, want null or boolean",
+            ),
+            (
+                properties(json!({"policy": {"type": "string", "enum": ["sync"], "minLength": 1}})),
+                json!({"policy": null}),
+                "- at '/policy': got null, want string",
             ),
             (properties(json!({})), json!({"x": 1}), "- at '': additional properties 'x' not allowed"),
             (

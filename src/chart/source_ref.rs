@@ -34,7 +34,24 @@ pub enum SourceRef {
         path: TreePath,
         files: GitFiles,
     },
+    /// A chart of a Helm repository: a server with an `index.yaml`.
+    Http {
+        url: HttpUrl,
+        chart: ChartName,
+        /// A version that is there word for word, else the newest within the range.
+        version: VersionRange,
+        /// Credentials go to other servers too, where the index leads to them.
+        pass_credentials: bool,
+    },
 }
+
+/// A Helm repository behind HTTP or HTTPS: the URL that `index.yaml` lies below.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HttpUrl(String);
+
+/// The name of a chart within a repository.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChartName(String);
 
 /// A repository of a registry, written `oci://HOST[:PORT]/REPOSITORY`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,6 +154,8 @@ pub enum InvalidSource {
     GitName { kind: &'static str, shown: String, problem: &'static str },
     #[error("commit {shown:?} is not a whole commit id of 40 hexadecimal digits")]
     Commit { shown: String },
+    #[error("chart name {shown:?} is not one: it is empty, too long, or holds a slash or a control character")]
+    ChartName { shown: String },
     #[error("path {shown:?} {problem}")]
     Path { shown: String, problem: &'static str },
 }
@@ -164,6 +183,7 @@ impl SourceRef {
         match self {
             SourceRef::Oci { url, .. } => url.host(),
             SourceRef::Git { url, .. } => url.host(),
+            SourceRef::Http { url, .. } => url.host(),
         }
     }
 }
@@ -183,6 +203,7 @@ impl fmt::Display for SourceRef {
                 }
                 Ok(())
             }
+            SourceRef::Http { url, chart, version, .. } => write!(f, "{chart} {version} of {url}"),
         }
     }
 }
@@ -286,6 +307,18 @@ impl VersionRange {
             Ok(_) => Ok(VersionRange(text.to_owned())),
             Err(problem) => Err(InvalidSource::Range { shown: shorten(text), problem }),
         }
+    }
+
+    /// The version of a Helm repository that is meant: the one whose text is the range's own, else the newest within it.
+    /// Versions are read leniently, as `1.2` for `1.2.0`; what is no version does not count.
+    pub fn choose<'a>(&self, versions: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+        if let Some(exact) = versions.clone().into_iter().find(|version| *version == self.0) {
+            return Some(exact);
+        }
+        let constraint = Constraint::parse(&self.0).expect("a range is made by parse only, which has read it");
+        let read = versions.into_iter().filter_map(|text| Some((Version::parse_loose(text).ok()?, text)));
+        let within = read.filter(|(version, _)| constraint.check(version));
+        within.max_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1))).map(|(_, text)| text)
     }
 
     /// The tag of the newest version within the range. Tags that are not strict semantic versions do not count.
@@ -392,6 +425,51 @@ impl GitUrl {
     pub fn host(&self) -> &str {
         let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
         rest.split('/').next().unwrap_or(rest)
+    }
+}
+
+impl HttpUrl {
+    /// Reads `https://HOST[:PORT][/PATH]` or the same with `http`.
+    ///
+    /// # Errors
+    /// Another scheme, a name or password, a query or a fragment.
+    pub fn parse(text: &str) -> Result<Self, InvalidSource> {
+        let parts = UrlParts::parse(text)?;
+        if !matches!(parts.scheme.as_str(), "https" | "http") {
+            let problem = "does not begin with https:// or http://";
+            return Err(InvalidSource::Url { shown: without_userinfo(text), problem });
+        }
+        let path = parts.path.trim_end_matches('/');
+        Ok(HttpUrl(format!("{}://{}{path}", parts.scheme, parts.authority)))
+    }
+
+    /// The URL, without a trailing slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `charts.example.com:8443`
+    pub fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        rest.split('/').next().unwrap_or(rest)
+    }
+}
+
+impl ChartName {
+    /// Reads the name of a chart.
+    ///
+    /// # Errors
+    /// The empty text, and what no chart can be called.
+    pub fn parse(text: &str) -> Result<Self, InvalidSource> {
+        let is_wrong = text.is_empty() || text.len() > NAME_BYTES_MAX;
+        match is_wrong || text.contains('/') || text.chars().any(char::is_control) {
+            true => Err(InvalidSource::ChartName { shown: shorten(text) }),
+            false => Ok(ChartName(text.to_owned())),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -545,7 +623,7 @@ macro_rules! prints_its_text {
         }
     )*};
 }
-prints_its_text!(Tag, VersionRange, GitUrl, GitName, CommitId, TreePath);
+prints_its_text!(Tag, VersionRange, GitUrl, HttpUrl, ChartName, GitName, CommitId, TreePath);
 
 impl Credentials {
     /// Reads a Secret: `kubernetes.io/basic-auth` or `Opaque` with the keys `username` and `password`, or with the key

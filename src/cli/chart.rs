@@ -10,9 +10,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::helm_flags::{Foreign, GlobalArgs, Provenance};
-use crate::chart::source_ref::{Credentials, Digest, OciReference, OciUrl, SourceRef, Tag};
+use crate::chart::source_ref::{
+    ChartName, Credentials, Digest, HttpUrl, OciReference, OciUrl, SourceRef, Tag, VersionRange,
+};
 use crate::chart::{self, Chart, File, Limits};
-use crate::source::{self, Content, Reach, Sources};
+use crate::source::{self, ARCHIVE_BYTES_MAX, Content, Reach, Sources, Tls};
 
 /// Where a chart comes from, and with which credentials. The names are Helm's.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -109,11 +111,8 @@ impl Input {
 
 impl Network {
     /// Opens no connection.
-    ///
-    /// # Errors
-    /// The flags do not fit each other.
-    pub fn new(arguments: &ChartArgs, global: &GlobalArgs) -> Result<Self> {
-        Ok(Network { arguments: arguments.clone(), global: global.clone() })
+    pub fn new(arguments: &ChartArgs, global: &GlobalArgs) -> Self {
+        Network { arguments: arguments.clone(), global: global.clone() }
     }
 
     /// Finds a chart: on the disk, else where its name or the flags say.
@@ -135,8 +134,15 @@ impl Network {
                 bail!("path {reference:?} not found");
             }
         }
+        if let Some(repository) = self.arguments.repo.as_deref().filter(|url| !url.is_empty()) {
+            return self.from_repository(repository, reference, &version);
+        }
         match reference.split_once("://") {
             Some(("oci", _)) => self.from_registry(reference, &version),
+            Some(("http" | "https", _)) => {
+                let packed = self.file(reference, &self.credentials(), "chart archive", ARCHIVE_BYTES_MAX)?;
+                Ok(Input::Archive(packed))
+            }
             Some((scheme, _)) => bail!("could not find protocol handler for: {scheme}"),
             None if reference.contains('/') => {
                 bail!("repositories of `helm repo add` are not read: name the one of {reference} with --repo URL")
@@ -150,7 +156,23 @@ impl Network {
     /// # Errors
     /// It is not there, or the server does not give it.
     pub fn values(&self, url: &str) -> Result<Vec<u8>> {
-        bail!("cannot read {url}: values are read from files")
+        Ok(self.file(url, &Credentials::Anonymous, "values file", VALUES_BYTES_MAX)?.into())
+    }
+
+    fn file(&self, url: &str, credentials: &Credentials, what: &'static str, bytes_max: u64) -> Result<Bytes> {
+        let sources = self.sources()?;
+        let asked = async { sources.file(url, credentials, what, bytes_max).await };
+        runtime()?.block_on(asked).map_err(explain)
+    }
+
+    fn from_repository(&self, repository: &str, chart: &str, version: &str) -> Result<Input> {
+        let source = SourceRef::Http {
+            url: HttpUrl::parse(repository)?,
+            chart: ChartName::parse(chart)?,
+            version: VersionRange::parse(version)?,
+            pass_credentials: self.arguments.pass_credentials,
+        };
+        self.fetch(source, self.credentials())
     }
 
     fn version(&self) -> String {
@@ -173,8 +195,7 @@ impl Network {
 
     fn fetch(&self, source: SourceRef, credentials: Credentials) -> Result<Input> {
         let sources = self.sources()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let fetched = runtime.block_on(async {
+        let fetched = runtime()?.block_on(async {
             let resolved = sources.resolve(&source, &credentials, Duration::ZERO).await?;
             sources.fetch(&source, &credentials, &resolved).await
         });
@@ -185,8 +206,21 @@ impl Network {
     }
 
     fn sources(&self) -> Result<Sources> {
+        let read = |path: &Option<PathBuf>| {
+            let read =
+                |path: &PathBuf| fs::read(path).map_err(|error| go_error("open", &path.to_string_lossy(), &error));
+            path.as_ref().map(read).transpose()
+        };
+        let ChartArgs { ca_file, cert_file, key_file, insecure_skip_tls_verify, .. } = &self.arguments;
+        let tls = Tls {
+            authorities_pem: read(ca_file)?,
+            identity_pem: read(cert_file)?
+                .zip(read(key_file)?)
+                .map(|(certificate, key)| [certificate, key].join(&b'\n')),
+            trust_anyone: *insecure_skip_tls_verify,
+        };
         // The user may ask his own machine.
-        let reach = Reach { loopback: true, ..Reach::default() };
+        let reach = Reach { loopback: true, tls, ..Reach::default() };
         Ok(Sources::new(source::Options { reach, ..source::Options::default() })?)
     }
 
@@ -229,6 +263,13 @@ impl Network {
         let docker = variable("DOCKER_CONFIG").unwrap_or_else(|| home().join(".docker"));
         vec![first, docker.join("config.json")]
     }
+}
+
+/// The largest values file read from a server.
+const VALUES_BYTES_MAX: u64 = 10 << 20;
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
 /// What follows the repository in a reference to a registry.

@@ -22,7 +22,7 @@ pub struct GlobalArgs {
     /// The context of the kubeconfig to look the namespace up in
     #[arg(long, value_name = "NAME")]
     pub kube_context: Option<String>,
-    /// Say on standard error what is read, and print what was rendered where it is no valid YAML
+    /// Say on standard error which chart is read
     #[arg(long)]
     pub debug: bool,
     #[command(flatten)]

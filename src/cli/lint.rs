@@ -51,7 +51,7 @@ pub fn run(arguments: &LintArgs) -> Result<ExitCode> {
     }
     let kube_version = kube_version(arguments.kube_version.as_deref())?;
     let namespace = arguments.global.namespace();
-    let network = Network::new(&ChartArgs::default(), &arguments.global)?;
+    let network = Network::new(&ChartArgs::default(), &arguments.global);
     let inputs = ValueInputs::read(&arguments.values, &network)?;
     inputs.apply()?;
     let settings = Settings {

@@ -28,7 +28,7 @@ use connect::Connection;
 
 /// Helm releases from Git: installed, upgraded, rolled back by themselves
 #[derive(Parser, Debug)]
-#[command(name = "pintle", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "pintle", version, max_term_width = 110)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -141,4 +141,49 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 /// Commands that speak to a cluster do one thing after the other: one thread is enough.
 fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_of_commands_hold_together() {
+        helm_flags::as_go_reads(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn flags_are_read_as_go_reads_them() {
+        let command = helm_flags::as_go_reads(Cli::command());
+        let plain = |line: &str| {
+            let arguments = line.split(' ').map(Into::into).collect();
+            let plain = helm_flags::with_plain_flags(&command, arguments);
+            plain.iter().map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        for (line, want) in [
+            ("pintle template a --include-crds=true --no-hooks=F b", "pintle template a --include-crds b"),
+            ("pintle show values a --verify=false", "pintle show values a"),
+            ("pintle template a --set=a=true", "pintle template a --set=a=true"),
+            ("pintle get --all=true", "pintle get --all=true"),
+        ] {
+            assert_eq!(plain(line), want);
+        }
+        let read = |line: &str| command.clone().try_get_matches_from(line.split(' ')).map(|_| ());
+        for line in [
+            "pintle template a b --set -x=1 --set a=b --version 1 --version 2 --wait --timeout 5m --wait=watcher --debug --debug",
+            "pintle lint a b --strict --strict -f a,b",
+        ] {
+            read(line).unwrap();
+        }
+    }
+
+    #[test]
+    fn flags_that_would_change_the_output_are_refused_by_name() {
+        for flag in ["--dependency-update", "--verify", "--enable-dns", "--validate", "--post-renderer=x"] {
+            let read = Cli::try_parse_from(["pintle", "template", "a", flag]);
+            let name = flag.split('=').next().unwrap();
+            let text = read.unwrap_err().to_string();
+            assert!(text.starts_with(&format!("error: {name} is not supported: ")), "{text}");
+        }
+    }
 }

@@ -67,7 +67,7 @@ pub fn run(show: &Show) -> Result<()> {
         Show::Readme(arguments) => (Part::Readme, arguments),
         Show::Values(arguments) => (Part::Values, &arguments.show),
     };
-    let network = Network::new(&arguments.source, &arguments.global)?;
+    let network = Network::new(&arguments.source, &arguments.global);
     let input = network.locate(&arguments.chart)?;
     let chart = input.load()?;
     let text = text(&chart, &input, part)?;

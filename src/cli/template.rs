@@ -90,7 +90,7 @@ pub fn run(arguments: &TemplateArgs) -> anyhow::Result<()> {
     check_dry_run(arguments.dry_run.as_deref())?;
     let options = options();
     let (name, reference) = name_and_chart(arguments, &options)?;
-    let network = Network::new(&arguments.chart, &arguments.global)?;
+    let network = Network::new(&arguments.chart, &arguments.global);
     let input = network.locate(reference)?;
     let inputs = ValueInputs::read(&arguments.values, &network)?;
     // Faults of the lines are told before those of the chart.

@@ -1,6 +1,6 @@
 //! What can go wrong between us and a source, in sentences that name the server, the repository and what was asked.
 
-use crate::chart::source_ref::{Digest, GitReference, OciReference, OciUrl, TreePath};
+use crate::chart::source_ref::{Digest, GitReference, TreePath};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use thiserror::Error;
 /// header or the query of a URL, which may be signed.
 #[derive(Debug, Clone, Error)]
 pub enum Error {
-    #[error("chart {} not found in {}", .url.repository(), .url.host())]
-    ChartNotFound { url: OciUrl },
-    #[error("{} of chart {} not found in {}{}", Wanted(.reference), .url.repository(), .url.host(), Newest(.newest))]
-    VersionNotFound { url: OciUrl, reference: OciReference, newest: Vec<String> },
+    #[error("chart {chart} not found in {host}")]
+    ChartNotFound { chart: String, host: String },
+    /// `wanted` says which: `version 1.2.3`, `a version within 1.x`.
+    #[error("{wanted} of chart {chart} not found in {host}{}", Newest(.newest))]
+    VersionNotFound { chart: String, host: String, wanted: String, newest: Vec<String> },
     #[error("repository {url} not found")]
     RepositoryNotFound { url: String },
     #[error("repository {url} is empty: it has no commit yet")]
@@ -199,21 +200,6 @@ impl Error {
     }
 }
 
-struct Wanted<'a>(&'a OciReference);
-
-impl fmt::Display for Wanted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            OciReference::Tag(tag) => match tag.version() {
-                Some(version) => write!(f, "version {version}"),
-                None => write!(f, "tag {tag}"),
-            },
-            OciReference::Digest(digest) => write!(f, "digest {digest}"),
-            OciReference::Range(range) => write!(f, "a version within {range}"),
-        }
-    }
-}
-
 struct Newest<'a>(&'a [String]);
 
 impl fmt::Display for Newest<'_> {
@@ -251,22 +237,19 @@ impl fmt::Display for Later<'_> {
 mod tests {
     use super::*;
 
-    fn podinfo() -> OciUrl {
-        OciUrl::parse("oci://r.io/charts/podinfo").unwrap()
-    }
-
     #[test]
     fn sentences_name_server_repository_and_version() {
-        let missing = |reference: OciReference, newest: &[&str]| {
+        let missing = |wanted: &str, newest: &[&str]| {
             let newest = newest.iter().map(|v| (*v).to_owned()).collect();
-            Error::VersionNotFound { url: podinfo(), reference, newest }.to_string()
+            let (chart, host) = ("charts/podinfo".into(), "r.io".into());
+            Error::VersionNotFound { chart, host, wanted: wanted.into(), newest }.to_string()
         };
         assert_eq!(
-            missing(OciReference::from_version("9.9.9").unwrap(), &["6.5.0", "6.4.0"]),
+            missing("version 9.9.9", &["6.5.0", "6.4.0"]),
             "version 9.9.9 of chart charts/podinfo not found in r.io; newest there: 6.5.0, 6.4.0"
         );
         assert_eq!(
-            missing(OciReference::from_version("9.x").unwrap(), &[]),
+            missing("a version within 9.x", &[]),
             "a version within 9.x of chart charts/podinfo not found in r.io; it holds no version at all"
         );
         let throttled = Error::Throttled { host: "r.io".into(), retry_after: Some(Duration::from_secs(30)) };
@@ -275,7 +258,7 @@ mod tests {
 
     #[test]
     fn waiting_keeps_the_category_of_its_cause() {
-        let cause = Error::ChartNotFound { url: podinfo() };
+        let cause = Error::ChartNotFound { chart: "charts/podinfo".into(), host: "r.io".into() };
         let waiting =
             Error::BackingOff { host: "r.io".into(), wait: Duration::from_millis(200), source: Box::new(cause) };
         assert_eq!(waiting.category(), Category::Refused);

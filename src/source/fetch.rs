@@ -7,13 +7,14 @@ use super::auth::Tokens;
 use super::cache::Cache;
 use super::error::Error;
 use super::git::{self, Head, Remote};
+use super::http::{Entry, HelmRepository, Index, Place};
 use super::oci::Repository;
 use super::pack::Pack;
 use super::transport::{Reach, Transport};
 use super::{Artifact, Resolved};
 use crate::chart::source_ref::{
-    CommitId, CredentialId, Credentials, Digest, GitFiles, GitReference, GitUrl, OciReference, OciUrl, SourceRef,
-    TreePath,
+    ChartName, CommitId, CredentialId, Credentials, Digest, GitFiles, GitReference, GitUrl, HttpUrl, OciReference,
+    OciUrl, SourceRef, TreePath, VersionRange,
 };
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -76,6 +77,8 @@ struct State {
     heads: Desk<HeadKey, Head>,
     packs: Desk<PackKey, Arc<Pack>>,
     trees: Desk<TreeKey, Arc<Artifact>>,
+    indexes: Desk<IndexKey, Arc<Index>>,
+    downloads: Desk<DownloadKey, Arc<Artifact>>,
     kept_artifacts: Cache<(CredentialId, Digest), Arc<Artifact>>,
     kept_packs: Cache<PackKey, Arc<Pack>>,
     hosts: HashMap<String, Host>,
@@ -107,6 +110,18 @@ struct TreeKey {
     pack: PackKey,
     path: TreePath,
     files: GitFiles,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct IndexKey {
+    url: HttpUrl,
+    credential: CredentialId,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct DownloadKey {
+    source: Key,
+    version: String,
 }
 
 struct Last {
@@ -162,6 +177,8 @@ impl Sources {
             heads: Desk::default(),
             packs: Desk::default(),
             trees: Desk::default(),
+            indexes: Desk::default(),
+            downloads: Desk::default(),
             kept_artifacts: Cache::new(options.cache_bytes_max),
             kept_packs: Cache::new(PACKS_BYTES_MAX.min(options.cache_bytes_max)),
             hosts: HashMap::new(),
@@ -205,6 +222,18 @@ impl Sources {
                     None => self.tree(url, head.commit, path, *files, credentials).await?.resolved.clone(),
                 }
             }
+            SourceRef::Http { url, chart, version, pass_credentials } => {
+                let entry = self.entry(url, chart, version, credentials, Age::AtMost(max_age)).await?;
+                match (&entry.place, entry.digest) {
+                    (Place::Registry(source), _) => {
+                        let credentials = if *pass_credentials { credentials } else { &Credentials::Anonymous };
+                        Box::pin(self.resolve(source, credentials, max_age)).await?
+                    }
+                    (Place::Url(_), Some(digest)) => entry.resolved(digest, 0),
+                    // Only the archive itself tells its digest.
+                    (Place::Url(_), None) => self.download(&key, entry, credentials).await?.resolved.clone(),
+                }
+            }
         };
         self.inner.lock().last.insert(key, Last { resolved: resolved.clone(), asked: Instant::now() });
         Ok(resolved)
@@ -243,7 +272,72 @@ impl Sources {
                     false => Err(Error::WrongDigest { host: url.host().to_owned(), what: "tree", expected, found }),
                 }
             }
+            SourceRef::Http { url, chart, pass_credentials, .. } => {
+                let exact = resolved.version.as_deref().unwrap_or_default();
+                let internal = |problem: String| Error::Internal { host: url.host().to_owned(), problem };
+                let version = VersionRange::parse(exact).map_err(|error| internal(error.to_string()))?;
+                let entry = self.entry(url, chart, &version, credentials, Age::AtMost(FORGOTTEN_AFTER)).await?;
+                if let Place::Registry(source) = &entry.place {
+                    let credentials = if *pass_credentials { credentials } else { &Credentials::Anonymous };
+                    return Box::pin(self.fetch(source, credentials, resolved)).await;
+                }
+                let artifact = self.download(&key, entry, credentials).await?;
+                let (expected, found) = (resolved.digest, artifact.resolved.digest);
+                let what = "chart archive";
+                match found == expected {
+                    true => Ok(artifact),
+                    false => Err(Error::WrongDigest { host: url.host().to_owned(), what, expected, found }),
+                }
+            }
         }
+    }
+
+    /// A file behind a URL, which may have a query.
+    ///
+    /// # Errors
+    /// See [`Error`]; `what` names the file in them.
+    pub async fn file(
+        &self,
+        url: &str,
+        credentials: &Credentials,
+        what: &'static str,
+        bytes_max: u64,
+    ) -> Result<bytes::Bytes, Error> {
+        super::http::file(&self.inner.transport, url, credentials, what, bytes_max).await
+    }
+
+    /// What a Helm repository says of the chart and version that are meant.
+    async fn entry(
+        &self,
+        url: &HttpUrl,
+        chart: &ChartName,
+        version: &VersionRange,
+        credentials: &Credentials,
+        age: Age,
+    ) -> Result<Entry, Error> {
+        let key = IndexKey { url: url.clone(), credential: credentials.id() };
+        let (inner, asked, credentials) = (Arc::clone(&self.inner), url.clone(), credentials.clone());
+        let work = async move { inner.helm_repository(&asked, &credentials).index().await.map(Arc::new) };
+        let index = self.ask(|state| &mut state.indexes, key, Some(url.host()), age, work).await?;
+        index.entry(url, chart, version)
+    }
+
+    /// The archive that an entry of a Helm repository leads to.
+    async fn download(&self, source: &Key, entry: Entry, credentials: &Credentials) -> Result<Arc<Artifact>, Error> {
+        let SourceRef::Http { url, pass_credentials, .. } = source.source.clone() else {
+            let problem = "only Helm repositories have entries".to_owned();
+            return Err(Error::Internal { host: source.source.host().to_owned(), problem });
+        };
+        let key = DownloadKey { source: source.clone(), version: entry.version.clone() };
+        let (inner, credentials, credential) = (Arc::clone(&self.inner), credentials.clone(), source.credential);
+        let host = entry.host();
+        let work = async move {
+            let repository = inner.helm_repository(&url, &credentials);
+            let artifact = Arc::new(repository.fetch(&entry, pass_credentials).await?);
+            inner.keep(credential, &artifact);
+            Ok(artifact)
+        };
+        self.ask(|state| &mut state.downloads, key, Some(&host), Age::Never, work).await
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of an OCI source, and how it is asked for")]
@@ -423,6 +517,10 @@ impl Inner {
         }
     }
 
+    fn helm_repository<'a>(&'a self, url: &'a HttpUrl, credentials: &'a Credentials) -> HelmRepository<'a> {
+        HelmRepository { transport: &self.transport, url, credentials, deadline: self.transport.deadline() }
+    }
+
     /// A repository to be asked later: its time begins when it is.
     fn remote(
         &self,
@@ -569,6 +667,8 @@ impl State {
         self.heads.forget_unused(now);
         self.packs.forget_unused(now);
         self.trees.forget_unused(now);
+        self.indexes.forget_unused(now);
+        self.downloads.forget_unused(now);
         let State { last, hosts, .. } = self;
         hosts.retain(|name, host| {
             let is_asked = host.permits.available_permits() < FLIGHTS_PER_HOST;

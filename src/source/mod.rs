@@ -1,4 +1,4 @@
-//! Where charts and manifests come from: OCI registries and Git repositories, asked with time and size limits.
+//! Where charts and manifests come from: OCI registries, Helm repositories and Git, asked with time and size limits.
 //!
 //! [`Sources::resolve`] says what a reference means now, cheaply and shared between all who ask the same;
 //! [`Sources::fetch`] gives the bytes behind it. Everything stays in memory, nothing is unpacked to disk, links are
@@ -10,13 +10,14 @@ mod cache;
 mod error;
 mod fetch;
 mod git;
+mod http;
 mod oci;
 mod pack;
 mod transport;
 
 pub use error::{Category, Cause, Error};
 pub use fetch::{Options, Sources};
-pub use transport::{CONNECT_TIMEOUT, IDLE_TIMEOUT, OPERATION_TIMEOUT, Reach};
+pub use transport::{CONNECT_TIMEOUT, IDLE_TIMEOUT, OPERATION_TIMEOUT, Reach, Tls};
 
 use crate::chart::source_ref::Digest;
 use bytes::Bytes;
@@ -30,12 +31,12 @@ pub const ARCHIVE_BYTES_MAX: u64 = 10 << 20;
 pub struct Resolved {
     /// The version of the tag, or the tag itself where it is none; `None` where only the chart knows (digests, Git).
     pub version: Option<String>,
-    /// What the server calls it: the manifest's digest, or the commit.
+    /// What the server calls it: the manifest's digest, the commit, or in a Helm repository the version.
     pub revision: String,
     /// Of the content: the chart archive, or the files below the path by name and bytes. The same content has the same
     /// digest whatever tag or commit led to it.
     pub digest: Digest,
-    /// Of the archive, or of all files together.
+    /// Of the archive, or of all files together; 0 where that is known only once it is fetched (Helm repositories).
     pub size_bytes: u64,
 }
 

@@ -217,7 +217,9 @@ impl Repository<'_> {
             let response = self.send(Method::GET, url, None).await?;
             match response.status {
                 StatusCode::OK => {}
-                StatusCode::NOT_FOUND => return Err(Error::ChartNotFound { url: self.url.clone() }),
+                StatusCode::NOT_FOUND => {
+                    return Err(Error::ChartNotFound { chart: self.url.repository().to_owned(), host: self.host() });
+                }
                 _ => return Err(self.unexpected(&response, WHAT)),
             }
             next = self.next_page(&response)?;
@@ -254,9 +256,18 @@ impl Repository<'_> {
     }
 
     fn version_not_found(&self, reference: &OciReference, tags: &[String]) -> Error {
+        let wanted = match reference {
+            OciReference::Tag(tag) => match tag.version() {
+                Some(version) => format!("version {version}"),
+                None => format!("tag {tag}"),
+            },
+            OciReference::Digest(digest) => format!("digest {digest}"),
+            OciReference::Range(range) => format!("a version within {range}"),
+        };
         Error::VersionNotFound {
-            url: self.url.clone(),
-            reference: reference.clone(),
+            chart: self.url.repository().to_owned(),
+            host: self.host(),
+            wanted,
             newest: newest_versions(tags.iter().map(String::as_str), NEWEST_SHOWN),
         }
     }

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Url;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,26 @@ pub struct Reach {
     pub loopback: bool,
     /// Addresses no source may have, beside those that never may: the cluster's API server.
     pub refused_addresses: Vec<IpAddr>,
+    pub tls: Tls,
+}
+
+/// Whom we trust, and how we show ourselves.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// Certificates of authorities that are trusted besides the machine's own, as PEM.
+    pub authorities_pem: Option<Vec<u8>>,
+    /// Our own certificate and its key, one behind the other, as PEM.
+    pub identity_pem: Option<Vec<u8>>,
+    /// Trust any certificate: for development machines.
+    pub trust_anyone: bool,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tls { authorities_pem, identity_pem, trust_anyone } = self;
+        let (has_authorities, has_identity) = (authorities_pem.is_some(), identity_pem.is_some());
+        write!(f, "Tls(authorities: {has_authorities}, identity: {has_identity}, trust_anyone: {trust_anyone})")
+    }
 }
 
 impl Default for Reach {
@@ -47,6 +68,7 @@ impl Default for Reach {
             operation_timeout: OPERATION_TIMEOUT,
             loopback: false,
             refused_addresses: Vec::new(),
+            tls: Tls::default(),
         }
     }
 }
@@ -94,7 +116,19 @@ impl Transport {
     /// TLS could not be set up: no provider was chosen for the process, or its root certificates are unreadable.
     pub(super) fn new(reach: Reach) -> Result<Self, Error> {
         let egress = Arc::new(Egress { loopback: reach.loopback, refused: reach.refused_addresses.clone() });
-        let client = reqwest::Client::builder()
+        let internal = |problem: String| Error::Internal { host: "sources".into(), problem };
+        let mut builder = reqwest::Client::builder().tls_danger_accept_invalid_certs(reach.tls.trust_anyone);
+        if let Some(pem) = &reach.tls.authorities_pem {
+            let authorities = reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|error| internal(format!("the authorities to trust: {}", crate::text::chain(&error))))?;
+            builder = builder.tls_certs_merge(authorities);
+        }
+        if let Some(pem) = &reach.tls.identity_pem {
+            let identity = reqwest::Identity::from_pem(pem)
+                .map_err(|error| internal(format!("our own certificate: {}", crate::text::chain(&error))))?;
+            builder = builder.identity(identity);
+        }
+        let client = builder
             .user_agent(concat!("pintle/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(reach.connect_timeout)
             .read_timeout(reach.idle_timeout)
@@ -102,10 +136,7 @@ impl Transport {
             .referer(false)
             .dns_resolver(Arc::clone(&egress))
             .build()
-            .map_err(|error| Error::Internal {
-                host: "sources".into(),
-                problem: format!("the HTTP client could not be built: {}", crate::text::chain(&error)),
-            })?;
+            .map_err(|error| internal(format!("the HTTP client could not be built: {}", crate::text::chain(&error))))?;
         Ok(Transport { client, egress, reach })
     }
 

@@ -7,7 +7,8 @@ use http::{HeaderMap, Method, Response};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::body::Frame;
 use pintle::chart::source_ref::{
-    Credentials, Digest, GitFiles, GitReference, GitUrl, OciReference, OciUrl, SourceRef, TreePath,
+    ChartName, Credentials, Digest, GitFiles, GitReference, GitUrl, HttpUrl, OciReference, OciUrl, SourceRef, TreePath,
+    VersionRange,
 };
 use pintle::source::{Category, Content, Error, Options, Reach, Sources};
 use pintle::text::chain;
@@ -108,6 +109,16 @@ impl Server {
             reference: GitReference::branch(name).unwrap(),
             path: TreePath::parse("").unwrap(),
             files: GitFiles::All,
+        }
+    }
+
+    /// A chart of the Helm repository at `/stable`.
+    fn listed(&self, version: &str, pass_credentials: bool) -> SourceRef {
+        SourceRef::Http {
+            url: HttpUrl::parse(&format!("http://{}/stable/", self.host)).unwrap(),
+            chart: ChartName::parse("web").unwrap(),
+            version: VersionRange::parse(version).unwrap(),
+            pass_credentials,
         }
     }
 
@@ -740,4 +751,132 @@ async fn a_git_redirect_to_another_server_carries_no_password() {
     let seen = thief.seen();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].authorization(), None);
+}
+
+/// An index with versions of the chart `web`: version, URL, digest.
+fn index(versions: &[(&str, &str, &str)]) -> String {
+    let line = |(version, url, digest): &(&str, &str, &str)| {
+        format!("    - {{version: '{version}', urls: ['{url}'], digest: '{digest}'}}\n")
+    };
+    format!("apiVersion: v1\nentries:\n  web:\n{}", versions.iter().map(line).collect::<String>())
+}
+
+#[tokio::test]
+async fn a_helm_repository_costs_one_index_for_all_who_ask() {
+    let digest = Digest::of(b"archive of 1.1.0").hex();
+    let index = index(&[("1.1.0", "charts/web-1.1.0.tgz", &digest), ("1.0.0", "/web.tgz", ""), ("2.0.0-rc1", "x", "")]);
+    let server = Server::start(move |seen| match seen.path.as_str() {
+        "/stable/index.yaml" => answer(200, &[], index.clone()),
+        "/stable/charts/web-1.1.0.tgz" => answer(200, &[], "archive of 1.1.0"),
+        "/web.tgz" => answer(200, &[], "archive of 1.0.0"),
+        _ => answer(404, &[], ""),
+    })
+    .await;
+    let sources = sources();
+    let nobody = Credentials::Anonymous;
+    let newest = sources.resolve(&server.listed("", false), &nobody, POLL).await.unwrap();
+    assert_eq!(newest.version.as_deref(), Some("1.1.0"));
+    assert_eq!(newest.digest, Digest::of(b"archive of 1.1.0"));
+    let artifact = sources.fetch(&server.listed("", false), &nobody, &newest).await.unwrap();
+    assert!(matches!(&artifact.content, Content::Archive(bytes) if bytes == "archive of 1.1.0"));
+
+    // Without a digest in the index the archive itself tells it.
+    let source = server.listed("~1.0", false);
+    let older = sources.resolve(&source, &nobody, POLL).await.unwrap();
+    assert_eq!(older.digest, Digest::of(b"archive of 1.0.0"));
+    sources.fetch(&source, &nobody, &older).await.unwrap();
+    assert_eq!(
+        server.requests(),
+        ["GET /stable/index.yaml", "GET /stable/charts/web-1.1.0.tgz", "GET /web.tgz"],
+        "one index, and each archive once"
+    );
+    let error = failure(&sources, &server.listed("9.x", false)).await;
+    let sentence = format!(
+        "a version within 9.x of chart web not found in http://{}/stable; newest there: 2.0.0-rc1, 1.1.0, 1.0.0",
+        server.host
+    );
+    assert_eq!(error.to_string(), sentence);
+    assert_eq!(error.category(), Category::Refused);
+}
+
+#[tokio::test]
+async fn passwords_stay_with_the_repositorys_own_server() {
+    let other = Server::start(|_| answer(200, &[], "archive")).await;
+    let there = format!("http://{}/web.tgz", other.host);
+    let index = index(&[("1.0.0", "web.tgz", ""), ("2.0.0", &there, "")]);
+    let server = Server::start(move |seen| match (seen.authorization(), seen.path.as_str()) {
+        (None, _) => answer(401, &[], ""),
+        (Some(_), "/stable/index.yaml") => answer(200, &[], index.clone()),
+        (Some(_), _) => answer(200, &[], "archive"),
+    })
+    .await;
+    let sources = sources();
+    let error = failure(&sources, &server.listed("1.0.0", false)).await;
+    assert!(matches!(error, Error::CredentialsMissing { .. }), "{error}");
+
+    sources.resolve(&server.listed("1.0.0", false), &bob(), NOW).await.unwrap();
+    assert!(server.seen().iter().skip(1).all(|seen| seen.authorization().is_some_and(|it| it.starts_with("Basic "))));
+    sources.resolve(&server.listed("2.0.0", false), &bob(), NOW).await.unwrap();
+    assert!(other.seen().iter().all(|seen| seen.authorization().is_none()));
+    other.requests();
+    sources.resolve(&server.listed("2.0.0", true), &bob(), NOW).await.unwrap();
+    assert!(other.seen().iter().all(|seen| seen.authorization().is_some()));
+}
+
+#[tokio::test]
+async fn helm_repositories_that_misbehave_are_named() {
+    let wrong = index(&[("1.0.0", "web.tgz", &Digest::of(b"another").hex()), ("2.0.0", "gone.tgz", "")]);
+    let server = Server::start(move |seen| match seen.path.as_str() {
+        "/stable/index.yaml" => answer(200, &[], wrong.clone()),
+        "/stable/web.tgz" => answer(200, &[], "archive"),
+        _ => answer(404, &[], ""),
+    })
+    .await;
+    let sources = sources();
+    let error = failure(&sources, &server.listed("1.0.0", false)).await;
+    assert!(matches!(error, Error::WrongDigest { .. }), "{error}");
+    let error = failure(&sources, &server.listed("2.0.0", false)).await;
+    assert!(error.to_string().ends_with("the archive of version 2.0.0 is not there"), "{error}");
+
+    for (status, body, says) in [
+        (404, "", "repository http://HOST/stable not found"),
+        (
+            403,
+            "",
+            "HOST denied access to http://HOST/stable: let its account read there, or name another Secret in secretRef",
+        ),
+        (503, "", "HOST answered with status 503"),
+        (418, "", "HOST answered index of charts with status 418"),
+        (200, "", "index of charts from HOST is not readable: it is empty"),
+        (200, "<html>", "index of charts from HOST is not readable: "),
+    ] {
+        let server = Server::start(move |_| answer(status, &[], body)).await;
+        let error = failure(&sources, &server.listed("", false)).await;
+        let says = says.replace("HOST", &server.host);
+        assert!(error.to_string().starts_with(&says), "{status} {body:?}: {error}");
+    }
+    let large = Server::start(|_| answer(200, &[("content-length", "60000000")], "")).await;
+    assert!(failure(&sources, &large.listed("", false)).await.to_string().contains("is larger than 52428800 bytes"));
+    let endless = Server::start(|_| endless(None)).await;
+    let error = failure(&sources, &endless.listed("", false)).await;
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_behind_a_url_is_read_with_the_name_and_password_in_it() {
+    let server = Server::start(|seen| match seen.path.as_str() {
+        "/values.yaml?token=1" => answer(200, &[], "a: 1"),
+        _ => answer(404, &[], ""),
+    })
+    .await;
+    let sources = sources();
+    let nobody = Credentials::Anonymous;
+    let url = format!("http://bob:p%40@{}/values.yaml?token=1", server.host);
+    assert_eq!(sources.file(&url, &nobody, "values file", 100).await.unwrap(), "a: 1");
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "bob:p@");
+    assert_eq!(server.seen()[0].authorization(), Some(format!("Basic {encoded}").as_str()));
+    assert!(matches!(sources.file(&url, &nobody, "values file", 3).await, Err(Error::TooLarge { .. })));
+    for url in ["ftp://r.io/a", "values.yaml", "http://"] {
+        assert!(matches!(sources.file(url, &nobody, "values file", 3).await, Err(Error::Malformed { .. })), "{url}");
+    }
 }
