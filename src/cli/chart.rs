@@ -135,15 +135,15 @@ impl Network {
             }
         }
         if let Some(repository) = self.arguments.repo.as_deref().filter(|url| !url.is_empty()) {
-            return self.from_repository(repository, reference, &version);
+            return self.in_repository(repository, reference, &version);
         }
         match reference.split_once("://") {
-            Some(("oci", _)) => self.from_registry(reference, &version),
+            Some(("oci", _)) => self.in_registry(reference, &version),
             Some(("http" | "https", _)) => {
                 let packed = self.file(reference, &self.credentials(), "chart archive", ARCHIVE_BYTES_MAX)?;
                 Ok(Input::Archive(packed))
             }
-            Some((scheme, _)) => bail!("could not find protocol handler for: {scheme}"),
+            Some((scheme, _)) => bail!("scheme {scheme:?} not supported"),
             None if reference.contains('/') => {
                 bail!("repositories of `helm repo add` are not read: name the one of {reference} with --repo URL")
             }
@@ -165,7 +165,7 @@ impl Network {
         runtime()?.block_on(asked).map_err(explain)
     }
 
-    fn from_repository(&self, repository: &str, chart: &str, version: &str) -> Result<Input> {
+    fn in_repository(&self, repository: &str, chart: &str, version: &str) -> Result<Input> {
         let source = SourceRef::Http {
             url: HttpUrl::parse(repository)?,
             chart: ChartName::parse(chart)?,
@@ -180,7 +180,7 @@ impl Network {
         if given.is_empty() && self.arguments.devel { ">0.0.0-0".to_owned() } else { given.to_owned() }
     }
 
-    fn from_registry(&self, reference: &str, version: &str) -> Result<Input> {
+    fn in_registry(&self, reference: &str, version: &str) -> Result<Input> {
         let (url, tail) = split_tail(reference);
         let url = OciUrl::parse(url)?;
         let reference = match tail {

@@ -108,6 +108,9 @@ pub fn run(arguments: &TemplateArgs) -> anyhow::Result<()> {
         operation: if arguments.is_upgrade { Operation::Upgrade } else { Operation::Install },
     };
     let rendered = rendered(&chart, &inputs, &release, &capabilities, &options, arguments)?;
+    for words in &rendered.unknown_hooks {
+        log_line("INFO", "skipping unknown hooks", &[("hookTypes", words)]);
+    }
     let text = match &arguments.output_dir {
         None => printed(&rendered, arguments),
         Some(folder) => {
@@ -257,8 +260,8 @@ fn printed(rendered: &Rendered, arguments: &TemplateArgs) -> String {
 
 fn shown_hooks<'r>(rendered: &'r Rendered, arguments: &TemplateArgs) -> impl Iterator<Item = &'r Hook> {
     let (no_hooks, skip_tests) = (arguments.no_hooks, arguments.skip_tests);
-    let is_shown = move |hook: &&Hook| !no_hooks && !(skip_tests && hook.events.contains(&Event::Test));
-    rendered.hooks.iter().filter(is_shown)
+    let is_left_out = move |hook: &Hook| no_hooks || skip_tests && hook.events.contains(&Event::Test);
+    rendered.hooks.iter().filter(move |hook| !is_left_out(hook))
 }
 
 /// Writes each document to the file of its template, and says so. CRDs lie outside the folder of the release, and

@@ -121,6 +121,8 @@ pub struct Manifest {
 pub struct Sorted {
     pub hooks: Vec<Hook>,
     pub manifests: Vec<Manifest>,
+    /// What the dropped documents said in place of hook events.
+    pub unknown_hooks: Vec<String>,
 }
 
 /// Splits rendered files into documents, hooks and plain ones, each ordered by kind and then by file.
@@ -146,8 +148,9 @@ pub fn sort(files: &BTreeMap<String, String>) -> Result<Sorted, Error> {
                 }),
                 Some(words) => {
                     let events: Option<Vec<Event>> = words.split(',').map(Event::parse).collect();
-                    if let Some(events) = events {
-                        sorted.hooks.push(head.into_hook(events, path, document));
+                    match events {
+                        Some(events) => sorted.hooks.push(head.into_hook(events, path, document)),
+                        None => sorted.unknown_hooks.push(words),
                     }
                 }
             }
@@ -259,7 +262,8 @@ mod tests {
     #[test]
     fn unknown_hook_event_drops_the_document() {
         let text = "kind: Job\nmetadata: {annotations: {helm.sh/hook: \"pre-install,crd-install\"}}\n";
-        assert_eq!(sorted(&[("a.yaml", text)]).unwrap(), Sorted::default());
+        let dropped = Sorted { unknown_hooks: vec!["pre-install,crd-install".into()], ..Sorted::default() };
+        assert_eq!(sorted(&[("a.yaml", text)]).unwrap(), dropped);
     }
 
     #[test]

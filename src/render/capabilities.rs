@@ -83,8 +83,10 @@ impl KubeVersion {
                 break;
             }
         }
-        let [major, minor, ..] = numbers.as_slice() else {
-            return Err(format!("illegal version string {text:?}"));
+        let (major, minor) = match numbers.as_slice() {
+            [major, minor, ..] => (major, minor),
+            [_] => return Err(format!("illegal version string {text:?}")),
+            [] => return Err(format!("could not parse {text:?} as version")),
         };
         let normalized: Vec<String> = numbers.iter().map(u64::to_string).collect();
         Ok(KubeVersion {

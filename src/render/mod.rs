@@ -62,6 +62,8 @@ pub struct Rendered {
     pub documents: Vec<Document>,
     /// By kind, then by file. At run time they are ordered by weight and name.
     pub hooks: Vec<Hook>,
+    /// What documents that were dropped named in place of hook events.
+    pub unknown_hooks: Vec<String>,
     /// `NOTES.txt` of the chart itself.
     pub notes: String,
     /// The files below `crds/`, which are not templates.
@@ -167,6 +169,7 @@ fn render_checked(
         manifest,
         documents,
         hooks: sorted.hooks,
+        unknown_hooks: sorted.unknown_hooks,
         notes: String::from_utf8_lossy(&notes).into_owned(),
         crds: chart.crds(),
         chart,

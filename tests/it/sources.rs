@@ -855,7 +855,7 @@ async fn helm_repositories_that_misbehave_are_named() {
         let says = says.replace("HOST", &server.host);
         assert!(error.to_string().starts_with(&says), "{status} {body:?}: {error}");
     }
-    let large = Server::start(|_| answer(200, &[("content-length", "60000000")], "")).await;
+    let large = Server::start_raw("HTTP/1.1 200 OK\r\nContent-Length: 60000000\r\n\r\n", false).await;
     assert!(failure(&sources, &large.listed("", false)).await.to_string().contains("is larger than 52428800 bytes"));
     let endless = Server::start(|_| endless(None)).await;
     let error = failure(&sources, &endless.listed("", false)).await;
