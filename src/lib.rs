@@ -8,6 +8,7 @@ pub mod template;
 pub mod sprig;
 pub mod chart;
 pub mod manifest;
+pub mod postrender;
 pub mod render;
 pub mod lint;
 pub mod release;

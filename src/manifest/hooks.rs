@@ -132,26 +132,33 @@ pub struct Sorted {
 /// # Errors
 /// A document is no YAML, or its head has a wrong shape; the file is named.
 pub fn sort(files: &BTreeMap<String, String>) -> Result<Sorted, Error> {
-    let mut sorted = Sorted::default();
-    for (path, content) in files {
+    let documents = files.iter().filter(|(path, content)| {
         let base = path.rsplit('/').next().unwrap_or(path);
-        if base.starts_with('_') || content.trim().is_empty() {
-            continue;
-        }
-        for document in split::split(content) {
-            let head = Head::read(path, document)?;
-            match head.hook_words() {
-                None => sorted.manifests.push(Manifest {
-                    path: path.clone(),
-                    content: document.to_owned(),
-                    kind: head.kind,
-                }),
-                Some(words) => {
-                    let events: Option<Vec<Event>> = words.split(',').map(Event::parse).collect();
-                    match events {
-                        Some(events) => sorted.hooks.push(head.into_hook(events, path, document)),
-                        None => sorted.unknown_hooks.push(words),
-                    }
+        !base.starts_with('_') && !content.trim().is_empty()
+    });
+    sort_documents(
+        documents
+            .flat_map(|(path, content)| split::split(content).into_iter().map(|document| (path.as_str(), document))),
+    )
+}
+
+/// [`sort`] for documents that were split before; each comes with its file, and files come in their order.
+///
+/// # Errors
+/// As [`sort`].
+pub fn sort_documents<'d>(documents: impl Iterator<Item = (&'d str, &'d str)>) -> Result<Sorted, Error> {
+    let mut sorted = Sorted::default();
+    for (path, document) in documents {
+        let head = Head::read(path, document)?;
+        match head.hook_words() {
+            None => {
+                sorted.manifests.push(Manifest { path: path.to_owned(), content: document.to_owned(), kind: head.kind })
+            }
+            Some(words) => {
+                let events: Option<Vec<Event>> = words.split(',').map(Event::parse).collect();
+                match events {
+                    Some(events) => sorted.hooks.push(head.into_hook(events, path, document)),
+                    None => sorted.unknown_hooks.push(words),
                 }
             }
         }

@@ -25,6 +25,17 @@ pub fn source_path(document: &str) -> Option<&str> {
     document.trim_start().lines().next()?.strip_prefix("# Source: ")
 }
 
+/// Path and text of a document of a release's manifest, without the frame Helm put around the text.
+pub fn unframe(document: &str) -> (&str, &str) {
+    match source_path(document) {
+        Some(path) => {
+            let text = document.split_once('\n').map_or("", |(_, text)| text);
+            (path, text.strip_suffix('\n').unwrap_or(text))
+        }
+        None => ("", document),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

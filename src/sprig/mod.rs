@@ -29,7 +29,7 @@ mod pem;
 mod random;
 mod re2;
 mod reflect;
-mod regex;
+pub mod regex;
 mod runes;
 mod semver;
 mod strings;

@@ -41,10 +41,7 @@ fn compile(host: &dyn Host, pattern: &[u8], text: &[u8]) -> Result<Rc<Pattern>, 
     // Compiling costs far more than reading.
     spend_on_text(host, "a regular expression", pattern.len().checked_mul(256))?;
     let syntax = re2::parse(pattern)?;
-    let regex = meta::Builder::new()
-        .configure(meta::Config::new().nfa_size_limit(Some(COMPILED_BYTES_MAX)))
-        .build_from_hir(&syntax.hir)
-        .map_err(|_| SyntaxError { code: ErrorCode::Large, excerpt: pattern.to_vec() })?;
+    let regex = build(&syntax, pattern)?;
     let compiled = Rc::new(Pattern { regex, group_names: syntax.group_names, is_empty: pattern.is_empty() });
     CACHE.with_borrow_mut(|cache| {
         if cache.len() >= CACHED_PATTERNS_MAX {
@@ -53,6 +50,31 @@ fn compile(host: &dyn Host, pattern: &[u8], text: &[u8]) -> Result<Rc<Pattern>, 
         cache.insert(pattern.to_vec(), compiled.clone());
     });
     Ok(compiled)
+}
+
+/// A pattern for other rooms, which match a few texts and have no budget to keep.
+#[derive(Clone, Debug)]
+pub struct Matcher(meta::Regex);
+
+impl Matcher {
+    /// # Errors
+    /// What is wrong with the pattern, in Go's words.
+    pub fn parse(pattern: &str) -> Result<Self, String> {
+        let syntax = re2::parse(pattern.as_bytes()).map_err(|error| error.to_string())?;
+        build(&syntax, pattern.as_bytes()).map(Matcher).map_err(|error| error.to_string())
+    }
+
+    /// Whether the pattern is found in a text.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+fn build(syntax: &re2::Syntax, pattern: &[u8]) -> Result<meta::Regex, SyntaxError> {
+    meta::Builder::new()
+        .configure(meta::Config::new().nfa_size_limit(Some(COMPILED_BYTES_MAX)))
+        .build_from_hir(&syntax.hir)
+        .map_err(|_| SyntaxError { code: ErrorCode::Large, excerpt: pattern.to_vec() })
 }
 
 /// Why there is no compiled pattern.

@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sprig", &["template", "value", "yaml"]),
     ("chart", &["value", "yaml"]),
     ("manifest", &["value", "yaml"]),
+    ("postrender", &["manifest", "sprig", "value", "yaml"]),
     ("render", &["sprig", "template", "chart", "manifest", "value", "yaml"]),
     ("lint", &["sprig", "chart", "render", "value", "yaml"]),
     ("entropy", &["render", "template"]),
