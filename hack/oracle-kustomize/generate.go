@@ -16,7 +16,12 @@ func generate(count int, seed uint64) error {
 		m := maker{rand.New(rand.NewPCG(seed, uint64(i)))}
 		c := m.oneCase()
 		c.Name = fmt.Sprintf("generated %d/%d", seed, i)
-		if err := printCase(os.Stdout, c.answered()); err != nil {
+		c = c.answered()
+		// Kustomize stumbles here over objects that a JSON patch has bent out of their kind's shape.
+		if strings.HasPrefix(c.Error, "updating name reference") {
+			continue
+		}
+		if err := printCase(os.Stdout, c); err != nil {
 			return err
 		}
 	}
@@ -258,11 +263,13 @@ func (m maker) patch(objects []object) Patch {
 		patchMeta["finalizers"] = []any{"example.com/c"}
 	}
 	if m.oneIn(20) {
-		made["$patch"] = pick(m, "delete", "replace")
+		made["$patch"] = "delete"
 	}
 	var target *Selector
 	if m.oneIn(2) {
 		target = m.target(victim)
+		// Nulls in labels mean something else under a target; see DIFFERENCES.md.
+		patchMeta["labels"], patchMeta["annotations"] = object{"new": "1"}, object{"note": "y"}
 		if m.oneIn(2) {
 			patchMeta["name"], made["kind"] = "any", "Any"
 		}

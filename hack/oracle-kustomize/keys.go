@@ -18,8 +18,8 @@ func printKeys() error {
 	openapi.SchemaForResourceType(yaml.TypeMeta{APIVersion: "v1", Kind: "Pod"})
 	definitions := spec.Definitions{}
 	for name, definition := range openapi.Schema().Definitions {
-		// The rest are the kinds of Kustomize's own files.
-		if strings.HasPrefix(name, "io.k8s.") {
+		// The kinds of Kustomize's own files are there too.
+		if !strings.HasSuffix(name, ".Kustomization") {
 			definitions[name] = definition
 		}
 	}

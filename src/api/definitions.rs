@@ -64,6 +64,21 @@ mod tests {
         assert_eq!(bare, Vec::<String>::new());
     }
 
+    /// Bases from elsewhere, charts within charts, plugins and programs have no place to be written: the API server
+    /// refuses fields that are not declared.
+    #[test]
+    fn kustomize_has_patches_and_images_alone() {
+        let mut fields = Vec::new();
+        each_field(|path, field| {
+            assert_eq!(field["x-kubernetes-preserve-unknown-fields"].as_bool(), None, "{path}");
+            if let Some(name) = path.strip_prefix("HelmRelease.spec.postRenderers[].kustomize.") {
+                fields.push(name.to_owned());
+            }
+        });
+        fields.retain(|name| !name.contains('.'));
+        assert_eq!(fields, ["images", "patches"]);
+    }
+
     #[test]
     fn only_formats_that_the_api_server_knows() {
         each_field(|path, field| {

@@ -1,5 +1,7 @@
 //! HelmRelease: one chart with its values, kept running in the cluster.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -55,6 +57,15 @@ pub struct HelmReleaseSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub values_from: Vec<ValuesReference>,
+    /// What is changed in the objects that the chart renders, hooks too, before they are stored and applied: one
+    /// post-renderer after the other. Files below `crds/` of a chart stay as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub post_renderers: Vec<PostRendererSpec>,
+    /// Labels and annotations that every object of the release gets, after `postRenderers` and over its own. Pod
+    /// templates and selectors stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_metadata: Option<CommonMetadataSpec>,
     /// The name of the Helm release, at most 53 characters. Default: the name of the HelmRelease, with
     /// `targetNamespace` and a dash before it where that is set; shortened where it is too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,6 +195,107 @@ pub struct ValuesReference {
 pub enum ValuesKind {
     ConfigMap,
     Secret,
+}
+
+/// Something that changes rendered objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct PostRendererSpec {
+    /// Changes that have the meaning Kustomize gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kustomize: Option<KustomizeSpec>,
+}
+
+/// Changes that have the meaning Kustomize gives them: first all patches in order, then all images in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct KustomizeSpec {
+    /// Patches, strategic merge or JSON.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub patches: Vec<PatchSpec>,
+    /// Other names, tags or digests for the images of containers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub images: Vec<ImageSpec>,
+}
+
+/// A patch, and which objects it is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct PatchSpec {
+    /// YAML or JSON: a part of an object that is merged into it (`$patch: delete` removes), or a list of the operations
+    /// of RFC 6902, each with `op`, `path` and `value` or `from`.
+    #[schemars(length(min = 1, max = 262144))]
+    pub patch: String,
+    /// Which objects are patched. Without it, the one with the patch's own apiVersion, kind, name and namespace, which
+    /// must be there; a list of operations needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<SelectorSpec>,
+}
+
+/// Which objects are meant: those that fit all fields that are given. `group` to `namespace` are regular expressions
+/// that must fit the whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SelectorSpec {
+    /// The group of the object's API, `apps`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub group: String,
+    /// The version of the object's API, `v1`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub version: String,
+    /// The kind, `Deployment|StatefulSet`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub kind: String,
+    /// The name, `web-.*`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub name: String,
+    /// The namespace that the chart wrote into the object; `default` for one that names none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub namespace: String,
+    /// Labels, as `kubectl get -l` takes them: `app=web,tier in (a, b),!canary`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub label_selector: String,
+    /// Annotations, in the same form.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub annotation_selector: String,
+}
+
+/// Another name, tag or digest for the images of one name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageSpec {
+    /// The name of the image as the chart has it, without tag and digest. Read as a regular expression, as in Kustomize.
+    #[schemars(length(min = 1, max = 1024))]
+    pub name: String,
+    /// Another name. Tag and digest stay unless they are given too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub new_name: Option<String>,
+    /// Another tag. A digest that the chart gave is dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub new_tag: Option<String>,
+    /// Another digest. A tag that the chart gave is dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub digest: Option<String>,
+}
+
+/// Labels and annotations for every object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct CommonMetadataSpec {
+    /// Labels for `metadata.labels` of every object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations for `metadata.annotations` of every object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// Rules for the first install.

@@ -4,15 +4,17 @@
 //! unchecked, so everything is checked again.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use kube::ResourceExt;
 
 use super::duration::Duration;
-use super::helm_release::{ConflictsSpec, HelmRelease, HelmReleaseSpec, ValuesReference};
+use super::helm_release::{ConflictsSpec, HelmRelease, HelmReleaseSpec, ImageSpec, PatchSpec, ValuesReference};
 use super::{GitReference, HOLD, LocalReference, RECONCILE_AT, RETRY_AT};
 use crate::plan::desired::Conflicts;
 use crate::plan::{Asks, Desired, FailFast, Failure, FailureClass, Policy, Target};
+use crate::postrender::{CommonMetadata, Image, Kustomize, Patch, PostRenderers, Selector, SelectorFields};
 use crate::release::marks::RetryToken;
 use crate::release::{JsonMap, ReleaseId, ReleaseName, digest};
 
@@ -26,7 +28,16 @@ pub struct Inputs {
     pub values_from: Vec<ValuesReference>,
     /// The ServiceAccount to act as, where the spec names one.
     pub service_account: Option<String>,
+    pub post_rendering: PostRendering,
     pub policy: Policy,
+}
+
+/// What is changed in the rendered objects.
+#[derive(Clone, Debug)]
+pub struct PostRendering {
+    pub rules: Arc<PostRenderers>,
+    /// The same as the spec says it, for the fingerprint; null where nothing is changed.
+    pub written: serde_json::Value,
 }
 
 /// Where the chart comes from.
@@ -87,6 +98,7 @@ pub fn validate(release: &HelmRelease) -> Result<Inputs, FieldErrors> {
             errors.push(wrong(format!("spec.valuesFrom[{index}].name"), "name the ConfigMap or Secret"));
         }
     }
+    let post_rendering = post_rendering(spec, &mut errors);
     let service_account = spec.service_account_name.clone();
     // The name becomes part of a user name that is impersonated: nothing else may hide in it.
     let is_name =
@@ -101,6 +113,7 @@ pub fn validate(release: &HelmRelease) -> Result<Inputs, FieldErrors> {
             values: spec.values.clone().unwrap_or_default(),
             values_from: spec.values_from.clone(),
             service_account,
+            post_rendering,
             policy,
         }),
         _ => Err(FieldErrors(errors)),
@@ -234,6 +247,69 @@ fn source(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> Option<Source
     source.filter(|_| errors.len() == before)
 }
 
+fn post_rendering(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> PostRendering {
+    let mut rules = PostRenderers::default();
+    for (index, post_renderer) in spec.post_renderers.iter().enumerate() {
+        // An empty one stays, so that what is said of those after it names their own index.
+        let kustomize = post_renderer.kustomize.clone().unwrap_or_default();
+        let field = format!("spec.postRenderers[{index}].kustomize");
+        rules.kustomize.push(Kustomize {
+            patches: each(&kustomize.patches, &format!("{field}.patches"), patch, errors),
+            images: each(&kustomize.images, &format!("{field}.images"), image, errors),
+        });
+    }
+    let common = spec.common_metadata.clone().unwrap_or_default();
+    let mut written = serde_json::json!({});
+    if rules.kustomize.iter().any(|it| !it.patches.is_empty() || !it.images.is_empty()) {
+        written["postRenderers"] = serde_json::json!(spec.post_renderers);
+    }
+    if !common.labels.is_empty() || !common.annotations.is_empty() {
+        written["commonMetadata"] = serde_json::json!(common);
+    }
+    rules.common = CommonMetadata { labels: common.labels, annotations: common.annotations };
+    let written = if rules.is_empty() { serde_json::Value::Null } else { written };
+    PostRendering { rules: Arc::new(rules), written }
+}
+
+/// Reads the elements of a list; what is wrong is told with the index.
+fn each<S, T>(
+    specs: &[S],
+    field: &str,
+    read: impl Fn(&S) -> Result<T, FieldError>,
+    errors: &mut Vec<FieldError>,
+) -> Vec<T> {
+    let mut all = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        match read(spec) {
+            Ok(one) => all.push(one),
+            Err(FieldError { field: within, message }) => {
+                errors.push(wrong(format!("{field}[{index}]{within}"), message))
+            }
+        }
+    }
+    all
+}
+
+fn patch(spec: &PatchSpec) -> Result<Patch, FieldError> {
+    let fields = |target: &super::helm_release::SelectorSpec| SelectorFields {
+        group: target.group.clone(),
+        version: target.version.clone(),
+        kind: target.kind.clone(),
+        name: target.name.clone(),
+        namespace: target.namespace.clone(),
+        label_selector: target.label_selector.clone(),
+        annotation_selector: target.annotation_selector.clone(),
+    };
+    let target = spec.target.as_ref().map(|target| Selector::parse(&fields(target))).transpose();
+    let target = target.map_err(|bad| wrong(format!(".target.{}", bad.field), bad.message))?;
+    Patch::parse(&spec.patch, target).map_err(|message| wrong(".patch", message))
+}
+
+fn image(spec: &ImageSpec) -> Result<Image, FieldError> {
+    Image::new(&spec.name, spec.new_name.clone(), spec.new_tag.clone(), spec.digest.clone())
+        .map_err(|message| wrong(".name", message))
+}
+
 /// Checks what a Git source of any kind has in common; `field` is its path.
 pub fn check_git(
     field: &str,
@@ -352,10 +428,40 @@ mod tests {
                 json!("x:system:masters"),
                 "spec.serviceAccountName: it is not the name of a ServiceAccount",
             ),
+            (
+                "/spec/postRenderers",
+                json!([{}, {"kustomize": {"patches": [
+                    {"patch": "- {op: add, path: /a, value: 1}"},
+                    {"patch": "- {op: put, path: /a}", "target": {}},
+                    {"patch": "a: [", "target": {}},
+                    {"patch": "kind: Pod"},
+                    {"patch": "kind: Pod", "target": {"name": "web-("}},
+                ], "images": [{"name": "[", "newTag": "1"}]}}]),
+                "spec.postRenderers[1].kustomize.patches[0].patch: a JSON patch names no object; give a target; \
+                 spec.postRenderers[1].kustomize.patches[1].patch: operation 0: its op \"put\" is none of add, remove, \
+                 replace, move, copy and test; \
+                 spec.postRenderers[1].kustomize.patches[2].patch: yaml: line 1: did not find expected node content; \
+                 spec.postRenderers[1].kustomize.patches[3].patch: it has no metadata.name; with a target, any will do; \
+                 spec.postRenderers[1].kustomize.patches[4].target.name: error parsing regexp: missing closing ): \
+                 `^(?:web-()$`; \
+                 spec.postRenderers[1].kustomize.images[0].name: error parsing regexp: missing closing ]: `[`",
+            ),
         ] {
             let error = validate(&with(pointer, value)).unwrap_err();
             assert_eq!(error.to_string(), want);
         }
+    }
+
+    #[test]
+    fn post_rendering_that_does_nothing_is_no_input() {
+        let written = |pointer: &str, value: Value| validate(&with(pointer, value)).unwrap().post_rendering.written;
+        assert_eq!(written("/spec/suspend", json!(false)), Value::Null);
+        assert_eq!(written("/spec/postRenderers", json!([{}, {"kustomize": {"patches": []}}])), Value::Null);
+        assert_eq!(written("/spec/commonMetadata", json!({"labels": {}})), Value::Null);
+        let common = json!({"labels": {"team": "a"}});
+        assert_eq!(written("/spec/commonMetadata", common.clone()), json!({"commonMetadata": common}));
+        let images = json!([{"kustomize": {"images": [{"name": "nginx", "newTag": "1.27"}]}}]);
+        assert_eq!(written("/spec/postRenderers", images.clone()), json!({"postRenderers": images}));
     }
 
     #[test]

@@ -155,8 +155,12 @@ impl Table for Install {
         ignored("wait-for-jobs", Takes::Nothing),
         refused("dependency-update", Takes::Nothing, "charts are rendered with the subcharts they bring"),
         refused("enable-dns", Takes::Nothing, "templates look nothing up"),
-        refused("post-renderer", Takes::Value, "no plugin of Helm is run"),
-        refused("post-renderer-args", Takes::Value, "no plugin of Helm is run"),
+        refused(
+            "post-renderer",
+            Takes::Value,
+            "no program is run: spec.postRenderers of a HelmRelease has Kustomize's patches and images",
+        ),
+        refused("post-renderer-args", Takes::Value, "no program is run"),
         refused("validate", Takes::Nothing, "no cluster is asked"),
     ];
 }

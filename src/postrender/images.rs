@@ -31,6 +31,8 @@ impl Image {
         new_tag: Option<String>,
         digest: Option<String>,
     ) -> Result<Self, String> {
+        // By itself first, so that what is wrong is told in the words of the spec.
+        Pattern::parse(name)?;
         let name = Pattern::parse(&format!("^{name}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$"))?;
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         Ok(Image { name, new_name: given(new_name), new_tag: given(new_tag), digest: given(digest) })

@@ -89,6 +89,7 @@ struct Nodes {
 enum Fault {
     Shape { field: String, found: &'static str, wanted: &'static str },
     NotA { field: String, wanted: &'static str },
+    Lost { field: String, lost: String, instead: String },
     Budget,
 }
 
@@ -98,6 +99,7 @@ impl Fault {
         match self {
             Fault::Shape { field, found, wanted } => Problem::Shape { object, field, found, wanted },
             Fault::NotA { field, wanted } => Problem::NotA { object, field, wanted },
+            Fault::Lost { field, lost, instead } => Problem::Lost { object, field, lost, instead },
             Fault::Budget => Problem::Budget { object },
         }
     }
@@ -353,6 +355,8 @@ impl Nodes {
             complete(&mut all);
         }
 
+        let is_there_before = patch != Some(dest);
+        let mut unfound: Vec<NodeId> = patch.map(|patch| self.items(patch).to_vec()).unwrap_or_default();
         let added = self.add(Node::List(Vec::new()));
         let mut used: Vec<&str> = Vec::new();
         for values in &all {
@@ -363,6 +367,15 @@ impl Nodes {
                 Some(patch) => self.find(patch, &find_keys, &find_values)?,
                 None => None,
             };
+            if is_there_before && let Some(from) = from {
+                unfound.retain(|item| *item != from);
+                let directive = self.field(from, DIRECTIVE).map(|id| self.text(id));
+                if to.is_some() && directive.is_some_and(|text| Directive::parse(&text) == Some(Directive::Replace)) {
+                    let lost = format!("$patch: replace of the element with {}", said(&find_keys, &find_values));
+                    let instead = "delete it and add it under another name, or use a JSON patch".to_owned();
+                    return Err(Fault::Lost { field: path.join("."), lost, instead });
+                }
+            }
             let merged = self.merge(to, from, element, path)?;
             match merged.filter(|id| !self.is_null_or_empty_table(*id)) {
                 Some(merged) => {
@@ -375,6 +388,11 @@ impl Nodes {
         }
         if all.is_empty() {
             return Ok(Some(dest));
+        }
+        if is_there_before && let Some(lost) = unfound.first() {
+            let lost = format!("the element with {}", said(&keys, &self.key_values(*lost, keys)));
+            let instead = format!("give {} as the object has them", keys.join(" and "));
+            return Err(Fault::Lost { field: path.join("."), lost, instead });
         }
         self.append(added, dest, &used, path)?;
         Ok(Some(added))
@@ -515,6 +533,13 @@ impl Nodes {
         self.steps_left = self.steps_left.checked_sub(steps).ok_or(Fault::Budget)?;
         Ok(())
     }
+}
+
+/// `containerPort 8080`
+fn said(keys: &[&str], values: &[String]) -> String {
+    let pairs = keys.iter().zip(values).filter(|(_, value)| !value.is_empty());
+    let said: Vec<String> = pairs.map(|(key, value)| format!("{key} {value}").trim().to_owned()).collect();
+    if said.is_empty() { format!("no {}", keys.join(" and ")) } else { said.join(" and ") }
 }
 
 /// Elements that differ only in that one leaves a key out are the same one: a port without its protocol.

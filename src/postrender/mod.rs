@@ -100,6 +100,8 @@ pub enum Problem {
         "{object}: {directive} would stay in {field}, because Kustomize merges no lists there; give the whole list"
     )]
     Directive { object: String, field: String, directive: String },
+    #[error("{object}: Kustomize would lose {lost} in {field}; {instead}")]
+    Lost { object: String, field: String, lost: String, instead: String },
     #[error("{object}: operation {index} ({operation}) does not apply: {why}")]
     Operation { object: String, index: usize, operation: String, why: String },
     #[error("{object}: a patch may not change the {0}, because references to it would not follow", .field)]

@@ -41,7 +41,7 @@ impl Patch {
             ([Json::Array(operations)], Some(target)) => Change::Operations(operations_of(operations)?, target),
             ([patch], Some(target)) => {
                 check(patch)?;
-                Change::Merge(patch.clone(), target)
+                Change::Merge(with_texts(patch.clone())?, target)
             }
             (_, Some(_)) => return Err("a text of several patches has no target; make each a patch of its own".into()),
             (patches, None) => {
@@ -123,6 +123,13 @@ fn operate(object: &Json, operations: &[Operation]) -> Result<Option<Json>, Prob
             return Err(Problem::Identity { object: id.to_string(), field });
         }
     }
+    if let Some(annotations) = patched.pointer_mut("/metadata/annotations").and_then(Json::as_object_mut) {
+        // Kustomize makes them texts again: `value: 8080` is a text among annotations.
+        annotations
+            .values_mut()
+            .filter(|value| !value.is_string() && !value.is_array() && !value.is_object())
+            .for_each(|value| *value = value.to_string().into());
+    }
     Ok(Some(patched))
 }
 
@@ -144,7 +151,40 @@ fn check(patch: &Json) -> Result<(), String> {
         let field = if id.kind.is_empty() { "kind" } else { "metadata.name" };
         return Err(format!("it has no {field}; with a target, any will do"));
     }
+    if patch.get("$patch").and_then(Json::as_str) == Some("replace") {
+        return Err("Kustomize replaces no whole object; use a JSON patch".into());
+    }
     check_directives(patch)
+}
+
+/// A patch with a target as Kustomize reads it: every label and annotation is a text.
+///
+/// It makes the text `null` of a null, and passes over labels that are null as a whole: neither is what somebody meant
+/// who wrote it, so both are refused.
+fn with_texts(mut patch: Json) -> Result<Json, String> {
+    for field in ["labels", "annotations"] {
+        let Some(metadata) = patch.get_mut("metadata").and_then(Json::as_object_mut) else { continue };
+        let refused = |key: &str| {
+            format!(
+                "metadata.{field}{key}: with a target, Kustomize removes nothing for a null; use a JSON patch with remove"
+            )
+        };
+        match metadata.get_mut(field) {
+            Some(Json::Null) => return Err(refused("")),
+            Some(Json::Object(table)) if table.is_empty() => drop(metadata.remove(field)),
+            Some(Json::Object(table)) => {
+                for (key, value) in table {
+                    match value {
+                        Json::Null => return Err(refused(&format!(".{key}"))),
+                        Json::Bool(_) | Json::Number(_) => *value = value.to_string().into(),
+                        Json::String(_) | Json::Array(_) | Json::Object(_) => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(patch)
 }
 
 fn check_directives(patch: &Json) -> Result<(), String> {

@@ -158,6 +158,7 @@ impl<'a> Execution<'a> {
             operation,
             chart,
             values: resolution.values.clone(),
+            post_renderers: resolution.post_renderers.clone(),
             marks,
             first_deployed,
             now: self.now,

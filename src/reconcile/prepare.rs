@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tracing::info;
 
 use super::charts::LoadedChart;
 use super::error::{failure, input, of_cluster};
@@ -23,6 +24,7 @@ use crate::manifest::hooks::Event as HookEvent;
 use crate::manifest::{self, Object};
 use crate::metrics::Metrics;
 use crate::plan::{Failure, FailureClass};
+use crate::postrender::PostRenderers;
 use crate::release::marks::Marks;
 use crate::release::{ApplyMethod, Hook, Info, JsonMap, Release, ReleaseId, Revision, Status, StoredChart, StoredFile};
 use crate::render::{self, Capabilities, HelmVersion, KubeVersion, Lookup, Operation, Options, ReleaseInfo, Rendered};
@@ -47,6 +49,7 @@ pub(super) struct Order {
     pub(super) operation: Operation,
     pub(super) chart: LoadedChart,
     pub(super) values: Arc<JsonMap>,
+    pub(super) post_renderers: Arc<PostRenderers>,
     pub(super) marks: Marks,
     /// When the release was first installed, where it was.
     pub(super) first_deployed: Option<Timestamp>,
@@ -121,6 +124,7 @@ fn prepare(order: Order, capabilities: &Capabilities, options: &Options) -> Resu
         render::on_big_stack(|| render::render(&order.chart.chart, &order.values, &info, capabilities, options))
             .flatten()
             .map_err(|problem| of_render(&problem))?;
+    let rendered = post_render(&order, rendered)?;
     refuse_hooks(&rendered)?;
     let objects = manifest::parse(&rendered.manifest).map_err(|problem| input("InvalidManifest", &problem))?;
     let mut crds = Vec::new();
@@ -136,6 +140,22 @@ fn prepare(order: Order, capabilities: &Capabilities, options: &Options) -> Resu
         );
     }
     Ok(Prepared { release: record(order, rendered), objects, crds })
+}
+
+/// The objects as the spec's post-renderers leave them.
+fn post_render(order: &Order, rendered: Rendered) -> Result<Rendered, Failure> {
+    if order.post_renderers.is_empty() {
+        return Ok(rendered);
+    }
+    let changed = order
+        .post_renderers
+        .apply(&rendered.manifest, &rendered.hooks)
+        .map_err(|problem| input("PostRenderFailed", &problem))?;
+    for place in &changed.idle {
+        info!(release = %order.release, revision = %order.revision, %place, "changes no object");
+    }
+    let manifest = changed.manifests.iter().map(|it| render::framed(&it.path, &it.content)).collect();
+    Ok(Rendered { manifest, hooks: changed.hooks, ..rendered })
 }
 
 fn of_render(problem: &render::Error) -> Failure {

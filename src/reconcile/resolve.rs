@@ -20,6 +20,7 @@ use crate::chart::values;
 use crate::cluster::identity::TenantClient;
 use crate::cluster::references::{self, Content, Reference, ReferenceKind};
 use crate::plan::{Failure, FailureClass, Target};
+use crate::postrender::PostRenderers;
 use crate::release::digest::{Fingerprint, Inputs as FingerprintInputs};
 use crate::release::{ChartVersion, JsonMap};
 use crate::source::{Category, Resolved, Sources};
@@ -34,6 +35,8 @@ pub(super) struct Resolution {
     pub(super) resolved: Resolved,
     /// The user's values, merged.
     pub(super) values: Arc<JsonMap>,
+    /// What is changed in the rendered objects.
+    pub(super) post_renderers: Arc<PostRenderers>,
     /// Values that came from Secrets: never to be shown.
     pub(super) secrets: Vec<String>,
 }
@@ -79,9 +82,11 @@ impl Resolver<'_> {
             chart_digest: &chart_digest,
             values: &values,
             release: &inputs.release,
+            post_rendering: &inputs.post_rendering.written,
         });
         let target = Target { fingerprint, chart, stale };
-        Ok(Resolution { target, source, credentials, resolved, values: Arc::new(values), secrets })
+        let post_renderers = inputs.post_rendering.rules.clone();
+        Ok(Resolution { target, source, credentials, resolved, values: Arc::new(values), post_renderers, secrets })
     }
 
     /// The chart itself, from memory where it was read before.

@@ -34,17 +34,23 @@ pub struct Inputs<'a> {
     /// The merged values of the user, without the chart's own.
     pub values: &'a JsonMap,
     pub release: &'a ReleaseId,
+    /// What is changed in the rendered objects, as the spec says it; null where nothing is.
+    pub post_rendering: &'a Value,
 }
 
 impl Fingerprint {
     /// The fingerprint by the newest formula.
     pub fn of(inputs: Inputs<'_>) -> Self {
         // An object, so that an input added later, left out where unset, changes no fingerprint of today.
-        let text = canonical_json(&serde_json::json!({
+        let mut object = serde_json::json!({
             "chart": inputs.chart_digest,
             "values": inputs.values,
             "release": {"name": inputs.release.name.as_str(), "namespace": inputs.release.namespace},
-        }));
+        });
+        if !inputs.post_rendering.is_null() {
+            object["postRendering"] = inputs.post_rendering.clone();
+        }
+        let text = canonical_json(&object);
         Fingerprint { formula: Formula::One, digest: Sha256::digest(text.as_bytes()).into() }
     }
 
@@ -146,7 +152,21 @@ mod tests {
 
     fn fingerprint(chart: &str, values: Value, name: &str, namespace: &str) -> Fingerprint {
         let release = ReleaseId { namespace: namespace.to_owned(), name: ReleaseName::parse(name).unwrap() };
-        Fingerprint::of(Inputs { chart_digest: chart, values: values.as_object().unwrap(), release: &release })
+        Fingerprint::of(inputs(chart, &values, &release, &Value::Null))
+    }
+
+    fn inputs<'a>(chart: &'a str, values: &'a Value, release: &'a ReleaseId, post_rendering: &'a Value) -> Inputs<'a> {
+        Inputs { chart_digest: chart, values: values.as_object().unwrap(), release, post_rendering }
+    }
+
+    #[test]
+    fn post_rendering_changes_the_fingerprint() {
+        let release = ReleaseId { namespace: "apps".to_owned(), name: ReleaseName::parse("web").unwrap() };
+        let of = |post_rendering: Value| Fingerprint::of(inputs("sha256:a", &json!({}), &release, &post_rendering));
+        let labels = |team: &str| of(json!({"commonMetadata": {"labels": {"team": team}}}));
+        assert_eq!(of(Value::Null), fingerprint("sha256:a", json!({}), "web", "apps"));
+        assert_ne!(labels("a"), of(Value::Null));
+        assert_ne!(labels("a"), labels("b"));
     }
 
     #[test]

@@ -213,7 +213,10 @@ mod tests {
 
     fn fingerprint(content: &str) -> Fingerprint {
         let release = ReleaseId { namespace: "apps".to_owned(), name: ReleaseName::parse("web").unwrap() };
-        Fingerprint::of(Inputs { chart_digest: content, values: &serde_json::Map::new(), release: &release })
+        let (values, post_rendering) = (serde_json::Map::new(), serde_json::Value::Null);
+        let inputs =
+            Inputs { chart_digest: content, values: &values, release: &release, post_rendering: &post_rendering };
+        Fingerprint::of(inputs)
     }
 
     /// `1 superseded a verified, 2 failed b, 3 deployed a of-1`: revision, status, content (`-` for somebody else's),

@@ -133,6 +133,7 @@ mod tests {
                 chart_digest: "sha256:a",
                 values: &values,
                 release: &release,
+                post_rendering: &serde_json::Value::Null,
             })),
             verified: true,
             failures: Some(2),

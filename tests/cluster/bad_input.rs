@@ -264,6 +264,26 @@ async fn field_that_only_pintle_refuses_stalls_the_release() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn patch_that_fits_nothing_is_named() {
+    with_running(json!({}), |street| async move {
+        let patched = |patch: &str| {
+            json!({"postRenderers": [{"kustomize": {"patches": [{"patch": patch}]}}], "values": {"tag": "2"}})
+        };
+        let place = "spec.postRenderers[0].kustomize.patches[0]";
+        let lost = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: wbe}, spec: {replicas: 2}}";
+        let says = [place, "the chart has no apps/v1 Deployment wbe", "revision 1 (web 1.0.0) stays"];
+        street.change(patched(lost), stalled("PostRenderFailed", &says)).await;
+        let says = [place, ".patch: a JSON patch names no object; give a target", "revision 1 (web 1.0.0) stays"];
+        street.change(patched("- {op: remove, path: /spec}"), stalled("InvalidSpec", &says)).await;
+        let foreign = json!({"postRenderers": [{"kustomize": {"helmCharts": [{"name": "web"}]}}]});
+        let refusal = street.house.try_apply("web", foreign).await.unwrap_err();
+        assert!(refusal.to_string().contains("helmCharts"), "{refusal}");
+        street.settles().await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn object_that_cannot_be_read_stops_only_itself() {
     with_running(json!({}), |street| async move {
         // The API server stores what no JSON reader of ours takes. Not even the list may fail of it.

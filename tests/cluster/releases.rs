@@ -101,6 +101,38 @@ async fn upgrade_supersedes_the_old_revision_and_prunes_what_the_new_one_drops()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn post_renderers_change_what_is_stored_and_applied() {
+    with_controller(|house: Arc<House>| async move {
+        let spec = |team: &str| {
+            let patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n\
+                         spec: {template: {spec: {containers: [{name: web, env: [{name: ADDED, value: \"1\"}]}]}}}\n";
+            let images = json!([{"name": "registry.example.com/web", "newName": "mirror.example.com/web"}]);
+            json!({
+                "postRenderers": [{"kustomize": {"patches": [{"patch": patch}], "images": images}}],
+                "commonMetadata": {"labels": {"team": team}},
+            })
+        };
+        house.apply_spec("web", spec("a")).await;
+        house.wait_ready(1).await;
+        let live = house.get("Deployment", "web").await.unwrap();
+        let container = &live["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["image"], "mirror.example.com/web:1");
+        let names: Vec<_> = container["env"].as_array().unwrap().iter().map(|it| it["name"].clone()).collect();
+        assert_eq!(names, ["ADDED", "RELEASE"]);
+        assert_eq!(house.get("Service", "web").await.unwrap()["metadata"]["labels"]["team"], "a");
+        let manifest = house.helm(&["get", "manifest", "web"]);
+        assert!(manifest.contains("image: mirror.example.com/web:1\n"), "{manifest}");
+
+        // A post-renderer is an input like any other.
+        house.apply_spec("web", spec("b")).await;
+        house.wait_ready(2).await;
+        assert_eq!(house.get("Service", "web").await.unwrap()["metadata"]["labels"]["team"], "b");
+        assert_eq!(house.helm_history(), ["1 superseded", "2 deployed"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn upgrade_follows_a_range_of_versions_and_keeps_what_asks_to_be_kept() {
     with_controller(|house: Arc<House>| async move {
         house.apply(json!({"configs": {"precious": "1"}, "keep": true})).await;

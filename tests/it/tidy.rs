@@ -21,11 +21,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("entropy", &["render", "template"]),
     ("release", &["chart", "manifest", "value", "yaml"]),
     ("plan", &["release", "manifest", "chart", "value"]),
-    ("api", &["plan", "release", "chart", "manifest", "value"]),
+    ("api", &["plan", "postrender", "release", "chart", "manifest", "value"]),
     ("source", &["chart", "value", "yaml"]),
     ("cluster", &["release", "manifest", "value"]),
     ("sync", &["api", "manifest", "yaml", "source", "cluster", "chart"]),
-    ("reconcile", &["api", "plan", "release", "render", "manifest", "chart", "value", "yaml", "source", "cluster"]),
+    (
+        "reconcile",
+        &["api", "plan", "postrender", "release", "render", "manifest", "chart", "value", "yaml", "source", "cluster"],
+    ),
 ];
 
 /// Words every room may use.

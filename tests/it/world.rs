@@ -68,7 +68,8 @@ pub(crate) fn fingerprint(content: char) -> Fingerprint {
     static ALL: OnceLock<BTreeMap<char, Fingerprint>> = OnceLock::new();
     let of = |content: char| {
         let (digest, values) = (content.to_string(), serde_json::Map::new());
-        Fingerprint::of(Inputs { chart_digest: &digest, values: &values, release: &release_id() })
+        let post_rendering = &serde_json::Value::Null;
+        Fingerprint::of(Inputs { chart_digest: &digest, values: &values, release: &release_id(), post_rendering })
     };
     ALL.get_or_init(|| ('a'..='z').map(|content| (content, of(content))).collect())[&content]
 }
