@@ -22,14 +22,22 @@ impl Chart {
     /// # Errors
     /// The values under the name of a subchart are no table.
     pub fn with_dependencies(&self, user_values: &Map) -> Result<Chart, Error> {
+        self.with_enabled(user_values)?.with_imports()
+    }
+
+    /// The first half: subcharts renamed and removed, nothing imported yet.
+    pub(super) fn with_enabled(&self, user_values: &Map) -> Result<Chart, Error> {
         let mut chart = self.clone();
         enable(&mut chart, user_values, "")?;
-        import_values(&mut chart)?;
         Ok(chart)
     }
-}
 
-impl Chart {
+    /// The second half. Which values go where depends on where tables are, never on what else they hold.
+    pub(super) fn with_imports(mut self) -> Result<Chart, Error> {
+        import_values(&mut self)?;
+        Ok(self)
+    }
+
     /// Whether the chart may be installed on this version of Kubernetes.
     pub fn supports_kubernetes(&self, version: &str) -> bool {
         let range = &self.metadata.kube_version;

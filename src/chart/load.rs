@@ -68,7 +68,10 @@ pub(super) fn from_files(files: Vec<File>, budget: &mut Budget<'_>, depth: u64) 
         match file.name.as_str() {
             "Chart.yaml" => {}
             "Chart.lock" => chart.lock = Some(read_lock(&file)?),
-            "values.yaml" => chart.values = Some(Arc::new(values::read("values.yaml", &file.data)?)),
+            "values.yaml" => {
+                chart.values = Some(Arc::new(values::read("values.yaml", &file.data)?));
+                chart.values_text = file.data;
+            }
             "values.schema.json" => chart.schema = Some(file),
             "requirements.yaml" => {
                 let metadata = metadata.get_or_insert_with(Metadata::default);

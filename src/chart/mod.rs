@@ -10,6 +10,7 @@ mod dependencies;
 pub mod ignore;
 mod load;
 mod metadata;
+pub mod origins;
 pub mod pattern;
 pub mod schema;
 pub mod source_ref;
@@ -37,6 +38,8 @@ pub struct Chart {
     pub templates: Arc<[File]>,
     /// The defaults of `values.yaml`; `None` where there is no such file.
     pub values: Option<Arc<Object>>,
+    /// The text of `values.yaml`, for telling on which line a default stands; empty where it is not known.
+    pub values_text: Bytes,
     /// `values.schema.json`.
     pub schema: Option<File>,
     /// All other files: what `.Files` sees, and `crds/`.

@@ -6,7 +6,7 @@
 use super::ast::{Branch, Callee, Command, Ideal, List, Node, Pipe, Pos, Span, Template, Term, VariableId};
 use super::builtin::{self, Builtin, Interfaces};
 use super::error::{Cause, Error, ExecuteError, Place, quote};
-use super::func::{Call, Fault, Func, Host};
+use super::func::{Call, Fault, Func, Host, Spot, Watch};
 use super::methods::Method;
 use super::parse::line_and_column;
 use super::set::Set;
@@ -41,7 +41,8 @@ pub fn execute(
     host: &dyn Host,
     missing: MissingKey,
 ) -> Result<Vec<u8>, Error> {
-    Execution { set, host, missing, stack: Stack::new(host.stack_bytes()) }.run_named(name.as_ref(), data)
+    let stack = Stack::new(host.stack_bytes());
+    Execution { set, host, watch: host.watch(), missing, stack }.run_named(name.as_ref(), data)
 }
 
 /// One run of a template with its set. Functions get it, to run further templates.
@@ -49,6 +50,7 @@ pub fn execute(
 pub struct Execution<'e> {
     set: &'e Set,
     host: &'e dyn Host,
+    watch: Option<&'e dyn Watch>,
     missing: MissingKey,
     stack: Stack,
 }
@@ -262,6 +264,18 @@ impl<'s> State<'s> {
         Ok(())
     }
 
+    /// Tells whoever watches that these values are handed to a function.
+    fn tell_call(&self, name: &str, arguments: &[Value]) {
+        if let Some(watch) = self.execution.watch {
+            watch.call(name, arguments, self.spot());
+        }
+    }
+
+    fn spot(&self) -> Spot<'_> {
+        let source = &self.template.source;
+        Spot { source_name: source.name.as_bytes(), text: &source.text, position: self.at.pos() }
+    }
+
     /// The text of a node in this template.
     fn text_of(&self, at: At<'_>) -> String {
         at.text(&self.template.source.text)
@@ -331,6 +345,7 @@ impl<'s> State<'s> {
             let (text, type_name) = (self.text_of(self.at), operand.value.type_name());
             return Err(self.error(format!("can't print {text} of type {type_name}")));
         }
+        self.tell_call("print", std::slice::from_ref(&operand.value));
         let length_before = self.out.len();
         fmt::write_value(&mut self.out, &operand.value);
         self.spend_written(self.out.len() - length_before)
@@ -354,6 +369,7 @@ impl<'s> State<'s> {
         self.at = At::Branch("range", branch);
         let mark = self.variables.len();
         let operand = self.eval_pipeline(dot, &branch.pipe)?;
+        self.tell_call("range", std::slice::from_ref(&operand.value));
         let ran = match &operand.value {
             Value::Int(int_type, count) => {
                 let numbers = (0..*count).map(|number| Value::Int(*int_type, number));
@@ -629,6 +645,7 @@ impl<'s> State<'s> {
             return Err(self.error(format!("nil pointer evaluating {}.{name}", receiver.type_name())));
         }
         if let Some(method) = Method::of(&receiver.value, name) {
+            self.tell_call(name, std::slice::from_ref(&receiver.value));
             return self.eval_call(dot, Callable::Method(method), At::Term(term), name, arguments, last);
         }
         let has_arguments = !arguments.is_empty() || last.is_some();
@@ -651,6 +668,9 @@ impl<'s> State<'s> {
     }
 
     fn eval_key(&self, map: &Map, name: &str) -> Run<Operand> {
+        if let Some(watch) = self.execution.watch {
+            watch.key(map, name, self.spot());
+        }
         let is_interface = holds_interfaces(map.map_type);
         if let Some(value) = map.get(name.as_bytes()) {
             return Ok(Operand { value, is_interface });
@@ -721,6 +741,7 @@ impl<'s> State<'s> {
             self.arguments.push(value);
         }
         let values = &self.arguments[mark..];
+        self.tell_call(name, values);
         let host = self.execution.host;
         let result = match (&callable, callee) {
             (Callable::Builtin(_), Some(callee)) => builtin::call_value(values.first().unwrap_or(&Value::Nil), &callee),

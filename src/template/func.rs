@@ -87,6 +87,10 @@ pub trait Host {
     fn map_method(&self, _map: &Map, _name: &str, _arguments: &[Value]) -> Option<Result<Value, Fault>> {
         None
     }
+    /// Who keeps account of what templates look at. Nobody, unless somebody asked for it.
+    fn watch(&self) -> Option<&dyn Watch> {
+        None
+    }
     /// How many bytes of stack templates may use, measured from where execution starts. The thread must have them and
     /// some more for the functions that are called. Deeper nesting than that is an error of the template.
     ///
@@ -96,6 +100,32 @@ pub trait Host {
     }
     /// The host itself, for functions that belong to it (`include`, `tpl`, `lookup`).
     fn as_any(&self) -> &dyn Any;
+}
+
+/// Keeps account of what templates look at, told by the engine as it runs. Maps are known by their identity
+/// ([`Map::is_same`]), so that it does not matter through how many names and helpers one was reached.
+pub trait Watch {
+    /// A key of a map was asked for. It may not be there.
+    fn key(&self, map: &Map, key: &str, at: Spot<'_>);
+    /// A function or method is called with these values; `range` and the printing of an action's value count as such.
+    fn call(&self, name: &str, arguments: &[Value], at: Spot<'_>);
+}
+
+/// A place in the text of a template.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot<'t> {
+    /// The name of the text: the file.
+    pub source_name: &'t [u8],
+    pub text: &'t [u8],
+    /// In bytes from the start of the text.
+    pub position: usize,
+}
+
+impl Spot<'_> {
+    /// The line of the place, from 1.
+    pub fn line(&self) -> usize {
+        1 + self.text.iter().take(self.position).filter(|byte| **byte == b'\n').count()
+    }
 }
 
 /// Kinds of private key that Sprig's certificate functions ask for.

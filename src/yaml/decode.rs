@@ -353,6 +353,16 @@ fn to_json(data: Data) -> Result<Json, Error> {
     })
 }
 
+/// The string that a key becomes; `None` for a merge and for what is no scalar.
+pub(super) fn scalar_key(node: &Node<'_>) -> Option<String> {
+    match &node.content {
+        Content::Scalar { value, is_plain } if !is_merge(node) => {
+            read_scalar(node, value, *is_plain).ok().map(key_text)
+        }
+        _ => None,
+    }
+}
+
 /// The string sigs.k8s.io/yaml makes of a key.
 fn key_text(key: Data) -> String {
     match key {

@@ -13,6 +13,7 @@
 mod decode;
 mod emit;
 mod error;
+mod lines;
 mod order;
 mod parser;
 mod reader;
@@ -22,6 +23,7 @@ mod scanner;
 use serde_json::Value as Json;
 
 pub use error::Error;
+pub use lines::{KeyPath, key_lines};
 
 use crate::value::Value;
 use crate::value::json::{self, Html};
