@@ -28,6 +28,15 @@ pub fn coalesce_values(chart: &Chart, user_values: &Map) -> Result<Map, Error> {
     lay_over_chart(chart, user_values, Nulls::Delete)
 }
 
+/// The defaults of a chart and its subcharts, with nothing over them; nulls stay, for they too are keys that the charts
+/// know.
+///
+/// # Errors
+/// As [`coalesce_values`].
+pub fn defaults(chart: &Chart) -> Result<Object, Error> {
+    lay_over_chart(chart, &Map::any(Default::default()), Nulls::Keep).map(|values| freeze_map(&values))
+}
+
 pub(super) fn lay_over_chart(chart: &Chart, user_values: &Map, nulls: Nulls) -> Result<Map, Error> {
     let values = deep_copy_map(user_values);
     coalesce(chart, &values, nulls)?;

@@ -3,14 +3,16 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::reads::Watcher;
 use super::{ParsedTemplates, files};
-use crate::template::func::{Fault, Host, KeyType, RENDER_STACK_BYTES};
+use crate::template::func::{Fault, Host, KeyType, RENDER_STACK_BYTES, Watch};
 use crate::value::{Map, MapType, Str, Value};
 use crate::yaml;
 
@@ -87,6 +89,7 @@ pub(super) struct RenderHost {
     included: RefCell<HashMap<Str, usize>>,
     /// Where a chart is only looked at: what `required` and `fail` said instead of ending the render.
     remarks: Option<RefCell<Vec<Remark>>>,
+    watcher: Option<Rc<Watcher>>,
 }
 
 /// What a template would have refused, had this been a render for a release.
@@ -107,8 +110,18 @@ impl RenderHost {
             keys_left: Cell::new(options.limits.keys_max),
             included: RefCell::default(),
             remarks: None,
+            watcher: None,
             options,
         }
+    }
+
+    /// For a render of which account is kept.
+    pub(super) fn watched(options: Options, watcher: Rc<Watcher>) -> Self {
+        RenderHost { watcher: Some(watcher), ..RenderHost::new(options) }
+    }
+
+    pub(super) fn watcher(&self) -> Option<&Watcher> {
+        self.watcher.as_deref()
     }
 
     /// For a render in which `required` and `fail` only remark.
@@ -225,6 +238,10 @@ impl Host for RenderHost {
             }
             _ => None,
         }
+    }
+
+    fn watch(&self) -> Option<&dyn Watch> {
+        self.watcher.as_deref().map(|watcher| watcher as &dyn Watch)
     }
 
     fn stack_bytes(&self) -> usize {

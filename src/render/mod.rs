@@ -12,16 +12,21 @@ mod glob;
 mod helm_funcs;
 mod host;
 mod parsed;
+mod reads;
 mod scope;
 mod toml;
+mod unread;
 
 pub use capabilities::{Capabilities, HelmVersion, KubeVersion};
 pub use error::{Error, Spot};
 pub use host::{Entropy, Limits, Lookup, Offline, Options, Remark};
 pub use parsed::ParsedTemplates;
+pub use reads::{Place, Reads};
+pub use unread::Unread;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value as Json;
@@ -34,6 +39,7 @@ use crate::template::func::{FuncTable, RENDER_STACK_BYTES};
 use crate::template::{self, MissingKey, Set};
 use crate::value::{Map, MapType, Value};
 use host::RenderHost;
+use reads::Watcher;
 use scope::Renderable;
 
 /// What `.Release` says.
@@ -118,10 +124,17 @@ pub fn render_live(
     capabilities: &Capabilities,
     options: &Options,
 ) -> Result<Rendered, Error> {
-    render_checked(chart, user_values, release, capabilities, options, Schema::Check)
+    render_checked(chart, user_values, release, capabilities, options, Schema::Check, None)
 }
 
-/// As [`render_live`], and values that do not fit `values.schema.json` are taken all the same.
+/// Whether values must fit the chart's `values.schema.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    Check,
+    Skip,
+}
+
+/// As [`render_live`], and values that do not fit the chart's schema are taken all the same.
 ///
 /// # Errors
 /// As [`render`], but for the schema.
@@ -132,13 +145,41 @@ pub fn render_without_schema(
     capabilities: &Capabilities,
     options: &Options,
 ) -> Result<Rendered, Error> {
-    render_checked(chart, user_values, release, capabilities, options, Schema::Skip)
+    render_checked(chart, user_values, release, capabilities, options, Schema::Skip, None)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Schema {
-    Check,
-    Skip,
+/// What templates did with the values of a render.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// What they read, up to where they failed if they did.
+    pub reads: Reads,
+    /// The user's values that nobody knows; none where the render failed, for then nobody can tell.
+    pub unread: Vec<Unread>,
+}
+
+/// Renders as [`render_live`] does, and keeps account of what templates do with the values.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_watched(
+    chart: &Chart,
+    user_values: &Map,
+    release: &ReleaseInfo,
+    capabilities: &Capabilities,
+    options: &Options,
+    schema: Schema,
+) -> (Result<Rendered, Error>, Account) {
+    let watcher = Rc::new(Watcher::default());
+    let rendered = render_checked(chart, user_values, release, capabilities, options, schema, Some(&watcher));
+    let (reads, mentions) = watcher.take();
+    let unread = match &rendered {
+        Ok(rendered) => {
+            let user_values = coalesce::freeze_map(user_values);
+            unread::find(&rendered.chart, chart, &user_values, &reads, &mentions).unwrap_or_default()
+        }
+        Err(_) => Vec::new(),
+    };
+    (rendered, Account { reads, unread })
 }
 
 fn render_checked(
@@ -148,16 +189,23 @@ fn render_checked(
     capabilities: &Capabilities,
     options: &Options,
     schema: Schema,
+    watcher: Option<&Rc<Watcher>>,
 ) -> Result<Rendered, Error> {
     chart.check_installable()?;
     let chart = chart.with_dependencies(user_values)?;
     let values = coalesce::coalesce_values(&chart, user_values)?;
+    if let Some(watcher) = watcher {
+        watcher.follow(&chart, &values);
+    }
     if schema == Schema::Check && schema::is_present(&chart) {
         schema::validate(&chart, &Json::Object(coalesce::freeze_map(&values)))?;
     }
     check_kube_version(&chart, &capabilities.kube_version)?;
 
-    let host = RenderHost::new(options.clone());
+    let host = match watcher {
+        Some(watcher) => RenderHost::watched(options.clone(), watcher.clone()),
+        None => RenderHost::new(options.clone()),
+    };
     let mut files = render_files(&chart, values, scope::release_map(release), capabilities, &host)?;
     let notes_path = format!("{}/templates/NOTES.txt", chart.name());
     let notes = files.get(&notes_path).cloned().unwrap_or_default();
@@ -279,6 +327,9 @@ fn render_files(
     for path in &order {
         let parsed = host.parsed().get_or_parse(&set, path, &templates[*path].text);
         set.add(&parsed.map_err(|error| error::of_parsing(&error, source))?);
+    }
+    if let Some(watcher) = host.watcher() {
+        watcher.note(set.mentions());
     }
     let mut output_bytes_left = host.limits().output_bytes_max;
     let mut files = BTreeMap::new();

@@ -273,7 +273,7 @@ impl<'s> State<'s> {
 
     fn spot(&self) -> Spot<'_> {
         let source = &self.template.source;
-        Spot { source_name: source.name.as_bytes(), text: &source.text, position: self.at.pos() }
+        Spot { source_name: source.name.as_bytes(), text: &source.text, position: self.at.pos() as usize }
     }
 
     /// The text of a node in this template.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ast::Template;
 use super::func::FuncTable;
-use super::{Error, parse};
+use super::{Error, Mentions, parse};
 use crate::value::Str;
 
 /// Templates that may call each other by name, and the functions they may use.
@@ -112,6 +112,13 @@ impl Set {
             layer = below.as_ref();
         }
         names.into_iter().collect()
+    }
+
+    /// What the texts of all templates name.
+    pub fn mentions(&self) -> Mentions {
+        let mut mentions = Mentions::default();
+        self.top.all().values().for_each(|template| mentions.add(template));
+        mentions
     }
 
     pub(super) fn lookup(&self, name: &[u8]) -> Option<&Arc<Template>> {
