@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Duration, GitReference, LocalReference, ObjectRef, any_object};
 use crate::release::JsonMap;
+use crate::release::progress::Taken;
 
 /// What shall run: a chart, its values, and the rules of its deployment.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -38,8 +39,8 @@ pub struct HelmReleaseSpec {
     /// A Go duration from 1s to 24h.
     #[serde(default = "default_interval")]
     pub interval: Duration,
-    /// Whether nothing is to be done for now. Health goes on being reported. A HelmRelease that is deleted while
-    /// suspended leaves its objects in the cluster.
+    /// Whether nothing is to be done for now. Health goes on being reported. What becomes of the release when the
+    /// HelmRelease is deleted while suspended says `deletionPolicy`; without it the release stays, as with Flux.
     #[serde(default)]
     pub suspend: bool,
     /// How long an install, upgrade, rollback or uninstall may take until everything is healthy, or gone. A Go
@@ -74,7 +75,8 @@ pub struct HelmReleaseSpec {
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
     )]
     pub release_name: Option<String>,
-    /// The namespace of the release and its records. It must exist. Default: the namespace of the HelmRelease.
+    /// The namespace of the release and its records. It must exist, unless `install.createNamespace` is set. Default:
+    /// the namespace of the HelmRelease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub target_namespace: Option<String>,
@@ -96,10 +98,14 @@ pub struct HelmReleaseSpec {
     pub upgrade: Option<UpgradeSpec>,
     /// Rules for rollbacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollback: Option<ActionSpec>,
-    /// Rules for uninstalling, when the HelmRelease is deleted.
+    pub rollback: Option<RollbackSpec>,
+    /// Rules for uninstalling: when the HelmRelease is deleted, or where `upgrade.remediation.strategy` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uninstall: Option<ActionSpec>,
+    pub uninstall: Option<UninstallSpec>,
+    /// What happens when the HelmRelease is deleted: `uninstall` deletes the release with its objects and records,
+    /// `orphan` leaves all of them for helm or another owner. Default: `uninstall`, but `orphan` while suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// What happens to fields that another manager owns: `force` takes them over and reports each, `fail` refuses
     /// before the first write and lists all.
     #[serde(default)]
@@ -300,41 +306,181 @@ pub struct CommonMetadataSpec {
 
 /// Rules for the first install.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct InstallSpec {
     /// How long the install may take. Default: the release's `timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
+    /// Whether the release counts as installed once everything is written, without waiting until it is healthy. Health
+    /// is reported then, and nothing is remediated because of it.
+    #[serde(default)]
+    pub disable_wait: bool,
+    /// Whether Jobs are not waited for.
+    #[serde(default)]
+    pub disable_wait_for_jobs: bool,
+    /// Whether the namespace of the release is created where it is missing, with the release's own rights. One that
+    /// exists stays untouched; uninstalling leaves it.
+    #[serde(default)]
+    pub create_namespace: bool,
+    /// Which CustomResourceDefinitions of the chart's `crds/` folder are written before the install: `Skip` none,
+    /// `Create` those that do not exist, `CreateReplace` all. Default: `Create`. They stay when the release goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crds: Option<CrdsSpec>,
+    /// Whether a release that was uninstalled with its records kept may be installed over. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace: Option<bool>,
+    /// Whether objects that exist and belong to nobody, or to another release, are taken over. What is taken from whom
+    /// is told in an Event and in `status.takenOver`. Default: false, they are refused before the first write.
+    #[serde(default)]
+    pub take_ownership: bool,
     /// What happens when it fails: what it created is deleted, then it is tried again or held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remediation: Option<RemediationSpec>,
+    pub remediation: Option<InstallRemediation>,
 }
 
 /// Rules for upgrades.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct UpgradeSpec {
     /// How long the upgrade may take. Default: the release's `timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
+    /// Whether the upgrade counts as done once everything is written, without waiting until it is healthy. Health is
+    /// reported then, and nothing is rolled back because of it.
+    #[serde(default)]
+    pub disable_wait: bool,
+    /// Whether Jobs are not waited for.
+    #[serde(default)]
+    pub disable_wait_for_jobs: bool,
+    /// Which CustomResourceDefinitions of the chart's `crds/` folder are written before an upgrade: `Skip` none,
+    /// `Create` those that do not exist, `CreateReplace` all; a version that objects are stored in cannot be dropped.
+    /// Default: `Skip`. A rollback does not bring older ones back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crds: Option<CrdsSpec>,
+    /// Whether an object is deleted and created again where the upgrade changes a field of it that cannot be changed.
+    /// Its Pods are restarted all at once. Objects whose deletion would take data along (PersistentVolumeClaim,
+    /// PersistentVolume, Namespace, CustomResourceDefinition) and those that ask to be kept are refused still. Default:
+    /// false, such an upgrade is refused before the first write.
+    #[serde(default)]
+    pub force: bool,
+    /// Whether what a failed upgrade created is deleted at once. A rollback deletes it in any case; this is for failures
+    /// that are not rolled back.
+    #[serde(default)]
+    pub cleanup_on_fail: bool,
+    /// Whether objects that exist and belong to nobody, or to another release, are taken over. What is taken from whom
+    /// is told in an Event and in `status.takenOver`; a rollback leaves them in place. Default: false, they are refused
+    /// before the first write.
+    #[serde(default)]
+    pub take_ownership: bool,
     /// What happens when it fails: it is rolled back, then tried again or held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remediation: Option<RemediationSpec>,
+    pub remediation: Option<UpgradeRemediation>,
 }
 
-/// How often a failure is tried again.
+/// What happens when an install fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-pub struct RemediationSpec {
+#[serde(rename_all = "camelCase")]
+pub struct InstallRemediation {
     /// How often the same chart and values are tried again after they failed. Then they are held until they change.
     #[serde(default)]
     #[schemars(range(min = 0, max = 100))]
     pub retries: u32,
+    /// Whether what the last attempt created is deleted too. Default: true; false leaves it for a person to look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediate_last_failure: Option<bool>,
 }
 
-/// Rules for an action that has only a time limit.
+/// What happens when an upgrade fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-pub struct ActionSpec {
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeRemediation {
+    /// How often the same chart and values are tried again after they failed. Then they are held until they change.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 100))]
+    pub retries: u32,
+    /// `rollback` returns to the last revision that was healthy. `uninstall` deletes the release's objects and installs
+    /// what is desired afresh, within the retries of `install`.
+    #[serde(default)]
+    pub strategy: RemediationStrategy,
+    /// Whether the last attempt is remediated too. Default: true; false leaves it for a person to look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediate_last_failure: Option<bool>,
+}
+
+/// How a failed upgrade is mended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RemediationStrategy {
+    #[default]
+    Rollback,
+    Uninstall,
+}
+
+/// Which CustomResourceDefinitions of a chart are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CrdsSpec {
+    Skip,
+    Create,
+    CreateReplace,
+}
+
+/// Rules for rollbacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackSpec {
     /// How long it may take. Default: the release's `timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
+    /// Whether the rollback counts as done once everything is written.
+    #[serde(default)]
+    pub disable_wait: bool,
+    /// Whether Jobs are not waited for.
+    #[serde(default)]
+    pub disable_wait_for_jobs: bool,
+    /// Whether an object is deleted and created again where the rollback changes a field of it that cannot be changed.
+    /// What a forced upgrade created again is rolled back so in any case.
+    #[serde(default)]
+    pub force: bool,
+    /// Whether what a failed rollback created is deleted at once.
+    #[serde(default)]
+    pub cleanup_on_fail: bool,
+}
+
+/// Rules for uninstalling.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UninstallSpec {
+    /// After how long it is reported as overdue. Default: the release's `timeout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// Whether the HelmRelease goes once the deletion of every object was accepted, without waiting until they are gone.
+    #[serde(default)]
+    pub disable_wait: bool,
+    /// Whether the records stay, marked as uninstalled.
+    #[serde(default)]
+    pub keep_history: bool,
+    /// Whether dependents (the Pods of a Deployment) go after their owner (`background`), before it (`foreground`), or
+    /// stay (`orphan`).
+    #[serde(default)]
+    pub deletion_propagation: DeletionPropagation,
+}
+
+/// What happens to the dependents of deleted objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeletionPropagation {
+    #[default]
+    Background,
+    Foreground,
+    Orphan,
+}
+
+/// What happens to a release whose HelmRelease is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeletionPolicy {
+    Uninstall,
+    Orphan,
 }
 
 /// What happens to fields that another manager owns.
@@ -417,6 +563,9 @@ pub struct HelmReleaseStatus {
     /// The objects of the newest revision.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inventory: Vec<ObjectRef>,
+    /// What the newest revision took over from others, where `takeOwnership` allowed it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_over: Vec<TakenObject>,
     /// Since when the release is suspended, as far as it was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended_at: Option<String>,
@@ -455,6 +604,22 @@ pub struct RevisionStatus {
     /// Why it failed, where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+}
+
+/// An object that belonged to somebody else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TakenObject {
+    /// The object.
+    pub object: ObjectRef,
+    /// Whose it was: a release, or the field managers that wrote it.
+    pub from: String,
+}
+
+impl From<&Taken> for TakenObject {
+    fn from(taken: &Taken) -> Self {
+        TakenObject { object: (&taken.object).into(), from: taken.from.clone() }
+    }
 }
 
 /// An attempt that failed before anything was stored.

@@ -11,6 +11,7 @@ pub mod definitions;
 pub mod duration;
 pub mod git_sync;
 pub mod helm_release;
+mod rules;
 pub mod summarize;
 pub mod validate;
 

@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::ObjectRef;
 use super::conditions::Conditions;
-use super::helm_release::{FailedAttemptStatus, HelmReleaseStatus, RevisionStatus};
+use super::helm_release::{FailedAttemptStatus, HelmReleaseStatus, RevisionStatus, TakenObject};
 use crate::manifest::id::ObjectId;
 use crate::plan::decide::{UNHEALTHY_AFTER, unwell_for};
 use crate::plan::outcome::Done;
@@ -27,6 +27,7 @@ use crate::plan::{Action, Decision, Desired, FailedAttempt, Failure, FailureClas
 use crate::release::digest::Fingerprint;
 use crate::release::history::{Entry, History};
 use crate::release::marks::RetryToken;
+use crate::release::progress::{Phase, Taken};
 use crate::release::{Revision, Status};
 use crate::text::{MESSAGE_BYTES_MAX, truncate};
 
@@ -42,6 +43,8 @@ pub struct Facts<'a> {
     pub desired: &'a Desired,
     /// The objects of the newest revision, where this pass knows them; `None` leaves the inventory as it was.
     pub inventory: Option<&'a [ObjectId]>,
+    /// What the newest revision took over from others, where this pass knows; `None` leaves the report as it was.
+    pub taken: Option<&'a [Taken]>,
 }
 
 /// What to write down and what to do then.
@@ -104,6 +107,11 @@ pub fn summarize(
             _ if !is_owner => Vec::new(),
             Some(objects) => objects.iter().map(ObjectRef::from).collect(),
             None => previous.inventory.clone(),
+        },
+        taken_over: match facts.taken {
+            _ if !is_owner => Vec::new(),
+            Some(taken) => taken.iter().map(TakenObject::from).collect(),
+            None => previous.taken_over.clone(),
         },
         suspended_at,
         last_handled_reconcile_at: facts.desired.asks.reconcile.clone(),
@@ -180,11 +188,14 @@ impl Story<'_> {
             | Reason::ApplyUnfinished { .. }
             | Reason::WaitingForHealth { .. }
             | Reason::HealthCheckPassed { .. }
+            | Reason::NotWaitedFor { .. }
             | Reason::HealthCheckFailed { .. }
             | Reason::DeadlineExceeded { .. }
             | Reason::ApplyFailed { .. }
             | Reason::Interrupted { .. }
             | Reason::Abandoned { .. }
+            | Reason::ProgressLost { .. }
+            | Reason::SeveralDeployed { .. }
             | Reason::UpgradeFailed { .. }
             | Reason::InstallFailed { .. }
             | Reason::AdoptionUndecided { .. }
@@ -192,6 +203,7 @@ impl Story<'_> {
             | Reason::Deleted
             | Reason::Gone
             | Reason::DeletedWhileSuspended
+            | Reason::Orphaned
             | Reason::NeverOurs => busy(PROGRESSING),
         }
     }
@@ -358,7 +370,7 @@ impl Story<'_> {
             (Action::Rollback { from, to, .. }, Reason::UpgradeFailed { cause, .. }) => {
                 format!("{} failed: {cause}; rolling back to revision {to}", of_attempt(history.get(*from)))
             }
-            (Action::CleanUp { .. }, Reason::InstallFailed { cause, .. }) => {
+            (Action::CleanUp { .. }, Reason::InstallFailed { cause, .. } | Reason::UpgradeFailed { cause, .. }) => {
                 format!("{} failed: {cause}; deleting what it created", of_attempt(newest))
             }
             (Action::MarkFailed { cause, .. }, _) => format!("{} failed: {cause}", of_attempt(newest)),
@@ -381,6 +393,7 @@ impl Story<'_> {
                 }
                 _ => format!("uninstalling: {reason}"),
             },
+            (Action::Supersede { .. }, reason) => format!("{}; {reason}", deployed()),
             (_, reason) => reason.to_string(),
         }
     }
@@ -414,6 +427,7 @@ impl Story<'_> {
                 Some(to) => format!("; rolled back to revision {to}"),
                 None => format!("; revision {} stays", newest.revision()),
             },
+            Some(newest) if is_left(newest) => "; it is left as it is, for a person to look at".to_owned(),
             Some(newest) if newest.is_ours() && !history.stands() => "; what it created was deleted".to_owned(),
             _ => String::new(),
         }
@@ -511,6 +525,10 @@ impl Story<'_> {
                 forced.map(|it| format!("{} {} from {}", it.object, it.field, it.previous_manager)).collect();
             tell(EventKind::Normal, "FieldsForced", format!("took over {}", forced.join(", ")));
         }
+        for notice in &self.outcome.notices {
+            let kind = if notice.warning { EventKind::Warning } else { EventKind::Normal };
+            tell(kind, notice.reason, notice.text.clone());
+        }
         if self.outcome.failure.is_some() {
             return;
         }
@@ -536,6 +554,12 @@ impl Story<'_> {
             }
             (Action::Uninstall { .. }, _) if self.outcome.done == Done::Deleted => {
                 tell(EventKind::Normal, "UninstallSucceeded", "all objects of the release are gone".to_owned());
+            }
+            (Action::Supersede { .. }, _) => {
+                tell(EventKind::Warning, self.decision.reason.name(), self.decision.reason.to_string());
+            }
+            (Action::RemoveFinalizer, Some(_)) if is_leaving(&self.decision.reason) => {
+                tell(EventKind::Warning, self.decision.reason.name(), self.decision.reason.to_string());
             }
             (Action::Adopt { revision }, _) => {
                 if let Done::Compared(comparison) = &self.outcome.done
@@ -604,6 +628,17 @@ fn held_note(reason: &Reason, condition: &Condition) -> String {
         }
         _ => condition.message.clone(),
     }
+}
+
+/// A failed attempt about which nothing is done: its objects stand.
+fn is_left(entry: &Entry) -> bool {
+    let phase = entry.progress.as_ref().map(|progress| progress.phase);
+    entry.status() == Status::Failed && entry.rollback_of().is_none() && phase == Some(Phase::GivenUp)
+}
+
+/// The HelmRelease goes, the release stays: somebody has to hear of it.
+fn is_leaving(reason: &Reason) -> bool {
+    matches!(reason, Reason::DeletedWhileSuspended | Reason::Orphaned)
 }
 
 /// `Install`, `Upgrade`, `Rollback`: what a revision is, or was when it was pending.

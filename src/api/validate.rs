@@ -11,6 +11,7 @@ use kube::ResourceExt;
 
 use super::duration::Duration;
 use super::helm_release::{ConflictsSpec, HelmRelease, HelmReleaseSpec, ImageSpec, PatchSpec, ValuesReference};
+use super::rules;
 use super::{GitReference, HOLD, LocalReference, RECONCILE_AT, RETRY_AT};
 use crate::plan::desired::Conflicts;
 use crate::plan::{Asks, Desired, FailFast, Failure, FailureClass, Policy, Target};
@@ -200,6 +201,7 @@ fn policy(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> Policy {
             image_pull: limited("failFast.imagePull", Some(&fail_fast.image_pull), default.fail_fast.image_pull, 0),
             on_install: fail_fast.on_install,
         },
+        rules: rules::rules(spec),
         conflicts: match spec.conflicts {
             ConflictsSpec::Force => Conflicts::Force,
             ConflictsSpec::Fail => Conflicts::Fail,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{Method, StatusCode};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -19,9 +19,11 @@ use tokio::time::Instant;
 use super::discovery::{Discovery, Kind};
 use super::error::{Answer, Error, FieldConflict};
 use super::identity::TenantClient;
+use super::managers::{Managers, Migration};
 use super::wire::{self, Want};
-use crate::manifest::id::{ObjectId, Scope};
+use crate::manifest::id::ObjectId;
 use crate::release::ReleaseId;
+use crate::release::progress::{self, Recreated};
 
 /// The field manager of Helm's own command line, so that either may go on where the other stopped.
 pub const FIELD_MANAGER: &str = "helm";
@@ -31,8 +33,8 @@ const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const RELEASE_NAME: &str = "meta.helm.sh/release-name";
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
-/// Helm waits as long for the kinds of `crds/`.
-const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an object that is deleted to be created again may take to go.
+const GO_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An object as it will be sent, its kind found and its namespace known.
 #[derive(Clone, Debug)]
@@ -43,18 +45,17 @@ pub struct Target {
 }
 
 /// What stands in the cluster where a target would go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
     Absent,
     Present(Present),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Present {
     pub uid: String,
     pub owner: Owner,
-    /// Fields that Helm wrote without server-side apply, to be moved to the applying manager first.
-    migration: Option<Migration>,
+    managers: Managers,
     keep: bool,
     finalizers: Vec<String>,
     pub terminating: bool,
@@ -70,17 +71,30 @@ pub enum Owner {
     Nobody,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Migration {
-    resource_version: String,
-    managed_fields: Value,
-}
-
 /// What to do about fields that other managers own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conflicts {
     Force,
     Fail,
+}
+
+/// How objects are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    pub conflicts: Conflicts,
+    /// Objects that no revision of the release held before: what created them gives up its fields.
+    pub newcomers: &'a [ObjectId],
+    /// Objects to delete and create again.
+    pub recreate: &'a [Recreated],
+}
+
+/// What a dry run of all objects tells.
+#[derive(Debug, Default)]
+pub struct Rehearsal {
+    /// Fields of others that would be taken, where that is not allowed.
+    pub owned: Vec<Taken>,
+    /// Objects that have to be created again, and the fields for which.
+    pub recreate: Vec<(Recreated, Vec<String>)>,
 }
 
 /// A field that was taken from another manager, or left to it.
@@ -255,7 +269,7 @@ fn present(metadata: &ObjectMeta, release: &ReleaseId) -> Present {
     Present {
         uid: metadata.uid.clone().unwrap_or_default(),
         owner,
-        migration: migration(metadata),
+        managers: Managers::of(metadata),
         keep: mark(RESOURCE_POLICY) == Some("keep"),
         finalizers: metadata.finalizers.clone().unwrap_or_default(),
         terminating: metadata.deletion_timestamp.is_some(),
@@ -274,18 +288,10 @@ pub fn refuse_foreign(
     standings: &[Standing],
     known: &HashSet<ObjectId>,
 ) -> Result<(), Error> {
-    let foreign: Vec<_> = targets
-        .iter()
-        .zip(standings)
-        .filter_map(|(target, standing)| match standing {
-            Standing::Present(present) => match &present.owner {
-                Owner::Release(other) => Some(format!("{} belongs to release {other}", target.id)),
-                Owner::Nobody if !known.contains(&target.id) => {
-                    Some(format!("{} exists and belongs to no release", target.id))
-                }
-                Owner::Nobody | Owner::Us => None,
-            },
-            Standing::Absent => None,
+    let foreign: Vec<_> = foreign(targets, standings, known)
+        .map(|(target, present)| match &present.owner {
+            Owner::Release(other) => format!("{} belongs to release {other}", target.id),
+            Owner::Nobody | Owner::Us => format!("{} exists and belongs to no release", target.id),
         })
         .collect();
     if foreign.is_empty() {
@@ -293,7 +299,7 @@ pub fn refuse_foreign(
     }
     let message = format!(
         "{}; rename or delete one of the two, or hand it over with label {MANAGED_BY}=Helm and annotations \
-         {RELEASE_NAME}={} and {RELEASE_NAMESPACE}={}",
+         {RELEASE_NAME}={} and {RELEASE_NAMESPACE}={}, or set takeOwnership",
         foreign.join(", "),
         release.name,
         release.namespace
@@ -301,8 +307,38 @@ pub fn refuse_foreign(
     Err(Error::new("take over", "objects of others", Answer::Foreign(message)))
 }
 
+/// The objects of others that the targets would take over, and whose they are.
+pub fn taken_over(targets: &[Target], standings: &[Standing], known: &HashSet<ObjectId>) -> Vec<progress::Taken> {
+    let from = |present: &Present| match &present.owner {
+        Owner::Release(other) => format!("release {other}"),
+        Owner::Nobody | Owner::Us => match present.managers.writers() {
+            writers if writers.is_empty() => "nobody".to_owned(),
+            writers => writers.join(", "),
+        },
+    };
+    foreign(targets, standings, known)
+        .map(|(target, present)| progress::Taken { object: target.id.clone(), from: from(present) })
+        .collect()
+}
+
+fn foreign<'a>(
+    targets: &'a [Target],
+    standings: &'a [Standing],
+    known: &'a HashSet<ObjectId>,
+) -> impl Iterator<Item = (&'a Target, &'a Present)> {
+    targets.iter().zip(standings).filter_map(|(target, standing)| match standing {
+        Standing::Present(present) => match &present.owner {
+            Owner::Release(_) => Some((target, present)),
+            Owner::Nobody if !known.contains(&target.id) => Some((target, present)),
+            Owner::Nobody | Owner::Us => None,
+        },
+        Standing::Absent => None,
+    })
+}
+
 /// Asks the API server about every target without writing, before the first write: one object that it refuses shall not
-/// leave the others behind. With [`Conflicts::Fail`] the answer are the fields that other managers own.
+/// leave the others behind. With [`Conflicts::Fail`] the answer names the fields that other managers own; with `recreate`
+/// the objects that can be had by creating them again only.
 ///
 /// # Errors
 /// The refusals, all of them in one error of the first one's kind.
@@ -311,33 +347,99 @@ pub async fn rehearse(
     targets: &[Target],
     standings: &[Standing],
     conflicts: Conflicts,
-) -> Result<Vec<Taken>, Error> {
+    newcomers: &[ObjectId],
+    recreate: bool,
+) -> Result<Rehearsal, Error> {
     let dry_runs: Vec<_> =
         targets.iter().map(|target| patch(tenant, target, &target.body, conflicts == Conflicts::Force, true)).collect();
     let answers: Vec<_> = stream::iter(dry_runs).buffered(CONCURRENCY).collect().await;
     let coming = Coming::of(targets, standings);
-    let mut owned = Vec::new();
+    let mut rehearsal = Rehearsal::default();
     let mut refusals = Vec::new();
-    for (target, answer) in targets.iter().zip(answers) {
-        match answer {
-            Ok(_) => {}
-            Err(Error { answer: Answer::Fields(fields), .. }) => {
-                owned
-                    .extend(fields.into_iter().filter(|field| !is_scaled(field)).map(|field| taken(&target.id, field)));
+    for ((target, standing), answer) in targets.iter().zip(standings).zip(answers) {
+        match (answer, standing) {
+            (Ok(_), _) => {}
+            (Err(Error { answer: Answer::Fields(fields), .. }), standing) => {
+                let newcomer = newcomers.contains(&target.id);
+                let is_ours = |field: &FieldConflict| match standing {
+                    Standing::Present(present) => present.managers.gives_up(&field.manager, newcomer),
+                    Standing::Absent => false,
+                };
+                let fields = fields.into_iter().filter(|field| !is_scaled(field) && !is_ours(field));
+                rehearsal.owned.extend(fields.map(|field| taken(&target.id, field)));
             }
-            Err(error) if coming.may_cure(&target.id, &error.answer) => {}
-            Err(error) => refusals.push(error),
+            (
+                Err(Error { answer: Answer::Immutable { fields, except }, action, object }),
+                Standing::Present(present),
+            ) => {
+                let fields = changed_fields(tenant, target, fields, &except).await;
+                if recreate && may_recreate(&target.id, present) {
+                    let recreated = Recreated { object: target.id.clone(), uid: present.uid.clone() };
+                    rehearsal.recreate.push((recreated, fields));
+                } else {
+                    let answer = Answer::Immutable { fields, except };
+                    refusals.push(Error { answer, action, object });
+                }
+            }
+            (Err(error), _) if coming.may_cure(&target.id, &error.answer) => {}
+            (Err(error), _) => refusals.push(error),
         }
     }
     let mut refusals = refusals.into_iter();
-    let Some(mut first) = refusals.next() else { return Ok(owned) };
-    let others: Vec<_> = refusals.map(|error| crate::text::chain(&error)).collect();
+    let Some(mut first) = refusals.next() else { return Ok(rehearsal) };
+    let others: Vec<_> = refusals.collect();
+    if let Answer::Immutable { fields, .. } = &mut first.answer {
+        let more = others.iter().filter_map(|error| match &error.answer {
+            Answer::Immutable { fields, .. } => Some(format!("{} of {}", fields.join(", "), error.object)),
+            _ => None,
+        });
+        fields.extend(more);
+    }
+    let others: Vec<_> = others.iter().map(|error| crate::text::chain(error)).collect();
     if let (false, Answer::Invalid { message } | Answer::Refused { message } | Answer::NotFound { message }) =
         (others.is_empty(), &mut first.answer)
     {
         *message = format!("{message}; {}", others.join("; "));
     }
     Err(first)
+}
+
+/// Whether an object may be deleted to be created again: not where data, or everything else in it, would go along.
+fn may_recreate(id: &ObjectId, present: &Present) -> bool {
+    const PRECIOUS: &[&str] = &["PersistentVolumeClaim", "PersistentVolume", "Namespace", "CustomResourceDefinition"];
+    !present.keep && !PRECIOUS.contains(&id.kind.as_str())
+}
+
+/// For a refusal that names a whole part of an object (`spec`), the fields of it that differ. Where the object cannot be
+/// read, what the API server said.
+async fn changed_fields(tenant: &TenantClient, target: &Target, fields: Vec<String>, except: &[String]) -> Vec<String> {
+    if !fields.iter().any(|field| field == "spec") {
+        return fields;
+    }
+    let read = wire::send(tenant.client(), Method::GET, &path_of(target), None, Want::Object).await;
+    let live: Value = read.ok().and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let (Some(wanted), Some(known)) = (target.body["spec"].as_object(), live["spec"].as_object()) else {
+        return fields;
+    };
+    let differs = |key: &str, value: &Value| !except.iter().any(|it| it == key) && !says(known.get(key), value);
+    let differing: Vec<_> =
+        wanted.iter().filter(|(key, value)| differs(key, value)).map(|(key, _)| format!("spec.{key}")).collect();
+    let named = fields.into_iter().filter(|field| field != "spec" || differing.is_empty());
+    named.chain(differing.iter().cloned()).collect()
+}
+
+/// Whether a live value says at least what is wanted: the API server adds defaults.
+fn says(live: Option<&Value>, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Some(Value::Object(live)), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| says(live.get(key), value))
+        }
+        (Some(Value::Array(live)), Value::Array(wanted)) => {
+            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| says(Some(live), wanted))
+        }
+        (Some(live), wanted) => live == wanted,
+        (None, wanted) => wanted.is_null(),
+    }
 }
 
 /// What the targets themselves bring along, and a dry run of each alone cannot know.
@@ -389,6 +491,8 @@ impl Coming {
             | Answer::AlreadyExists { .. }
             | Answer::Gone { .. }
             | Answer::UnknownKind { .. }
+            | Answer::Incompatible(_)
+            | Answer::Immutable { .. }
             | Answer::Foreign(_) => false,
         }
     }
@@ -397,13 +501,13 @@ impl Coming {
 /// Writes the targets in the order of their phases; those of one phase side by side.
 ///
 /// `standings` is what [`survey`] saw. Stops at the first error, after the requests in flight.
-pub async fn apply(tenant: &TenantClient, targets: &[Target], standings: &[Standing], conflicts: Conflicts) -> Report {
+pub async fn apply(tenant: &TenantClient, targets: &[Target], standings: &[Standing], terms: Terms<'_>) -> Report {
     let mut report = Report::default();
     let pairs: Vec<_> = targets.iter().zip(standings).collect();
     // Helm's order within a phase is of no consequence to the API server, so only borders between phases are kept.
     for phase in pairs.chunk_by(|(a, _), (b, _)| phase(&a.id) == phase(&b.id)) {
         let writes: Vec<_> =
-            phase.iter().map(|(target, standing)| apply_one(tenant, target, standing, conflicts)).collect();
+            phase.iter().map(|(target, standing)| apply_one(tenant, target, standing, terms)).collect();
         let mut answers = stream::iter(writes).buffer_unordered(CONCURRENCY);
         while let Some(answer) = answers.next().await {
             match answer {
@@ -447,10 +551,15 @@ async fn apply_one(
     tenant: &TenantClient,
     target: &Target,
     standing: &Standing,
-    conflicts: Conflicts,
+    terms: Terms<'_>,
 ) -> Result<Applied, Error> {
-    if let Standing::Present(Present { migration: Some(migration), .. }) = standing {
-        migrate(tenant, target, migration).await?;
+    if let Standing::Present(present) = standing {
+        let is_this = |it: &Recreated| it.object == target.id && it.uid == present.uid;
+        if terms.recreate.iter().any(is_this) {
+            make_way(tenant, target, &present.uid).await?;
+        } else if let Some(migration) = present.managers.migration(terms.newcomers.contains(&target.id)) {
+            migrate(tenant, target, &migration).await?;
+        }
     }
     let mut forced = Vec::new();
     let mut left = Vec::new();
@@ -458,7 +567,7 @@ async fn apply_one(
     let answer = match patch(tenant, target, &target.body, false, false).await {
         Err(Error { answer: Answer::Fields(fields), action, object }) => {
             let (scaled, others): (Vec<_>, Vec<_>) = fields.into_iter().partition(is_scaled);
-            if conflicts == Conflicts::Fail && !others.is_empty() {
+            if terms.conflicts == Conflicts::Fail && !others.is_empty() {
                 return Err(Error { action, object, answer: Answer::Fields(others) });
             }
             let mut body = target.body.clone();
@@ -482,7 +591,33 @@ async fn apply_one(
     Ok(Applied { id: target.id.clone(), uid, created: status == StatusCode::CREATED, object, forced, left })
 }
 
-async fn patch(
+/// Deletes an object and waits until it is gone, so that another one may take its name.
+async fn make_way(tenant: &TenantClient, target: &Target, uid: &str) -> Result<(), Error> {
+    delete_uid(tenant, target, Propagation::Background, uid).await?;
+    let deadline = Instant::now() + GO_TIMEOUT;
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let metadata = match wire::send(tenant.client(), Method::GET, &path_of(target), None, Want::Metadata).await {
+            Ok((_, bytes)) => metadata_of(&bytes, &target.id)?,
+            Err(source) => match Error::of("read", &target.id, &target.id.kind, source) {
+                error if error.is_not_found() => return Ok(()),
+                error => return Err(error),
+            },
+        };
+        if metadata.uid.as_deref() != Some(uid) {
+            return Ok(());
+        }
+        if Instant::now() + pause > deadline {
+            let held_by = metadata.finalizers.unwrap_or_default().join(", ");
+            let message = format!("it is still there {} s after its deletion, held by {held_by}", GO_TIMEOUT.as_secs());
+            return Err(Error::new("create again", &target.id, Answer::Transient { message, retry_after: None }));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+pub(super) async fn patch(
     tenant: &TenantClient,
     target: &Target,
     body: &Value,
@@ -526,45 +661,6 @@ fn remove_field(body: &mut Value, field: &str) {
 
 fn taken(id: &ObjectId, conflict: FieldConflict) -> Taken {
     Taken { object: id.clone(), field: conflict.field, manager: conflict.manager }
-}
-
-/// Fields that `helm` wrote by update (Helm v3) would stay with that manager for ever: a field that a later chart drops
-/// would never go away. So they become fields of the applying `helm`, as Helm v4 does when it takes a release over.
-fn migration(metadata: &ObjectMeta) -> Option<Migration> {
-    let entries = metadata.managed_fields.as_ref()?;
-    let by_update = |entry: &ManagedFieldsEntry| {
-        entry.manager.as_deref() == Some(FIELD_MANAGER)
-            && entry.operation.as_deref() == Some("Update")
-            && entry.subresource.as_deref().unwrap_or_default().is_empty()
-    };
-    if !entries.iter().any(by_update) {
-        return None;
-    }
-    let (updates, mut others): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(by_update);
-    let applies = |entry: &ManagedFieldsEntry| {
-        entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
-    };
-    let mut fields = Value::Object(Map::new());
-    let existing = others.iter().position(applies).map(|index| others.remove(index));
-    let mut entry = existing.clone().or_else(|| updates.first().cloned())?;
-    for source in existing.iter().chain(&updates).filter_map(|entry| entry.fields_v1.as_ref()) {
-        union(&mut fields, &source.0);
-    }
-    entry.operation = Some("Apply".to_owned());
-    entry.fields_v1 = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1(fields));
-    others.push(entry);
-    Some(Migration {
-        resource_version: metadata.resource_version.clone().unwrap_or_default(),
-        managed_fields: serde_json::to_value(others).expect("managed fields can be written as JSON"),
-    })
-}
-
-fn union(into: &mut Value, from: &Value) {
-    if let (Value::Object(into), Value::Object(from)) = (into, from) {
-        for (key, value) in from {
-            union(into.entry(key).or_insert_with(|| Value::Object(Map::new())), value);
-        }
-    }
 }
 
 async fn migrate(tenant: &TenantClient, target: &Target, migration: &Migration) -> Result<(), Error> {
@@ -631,18 +727,27 @@ async fn delete_one(
     if present.terminating {
         return Ok((id, Deleted::Yes));
     }
+    Ok((id, delete_uid(tenant, target, propagation, &present.uid).await?))
+}
+
+async fn delete_uid(
+    tenant: &TenantClient,
+    target: &Target,
+    propagation: Propagation,
+    uid: &str,
+) -> Result<Deleted, Error> {
     let policy = match propagation {
         Propagation::Background => "Background",
         Propagation::Foreground => "Foreground",
         Propagation::Orphan => "Orphan",
     };
-    let options = json!({"propagationPolicy": policy, "preconditions": {"uid": present.uid}});
+    let options = json!({"propagationPolicy": policy, "preconditions": {"uid": uid}});
     let body = Some(("application/json", serde_json::to_vec(&options).expect("a JSON value can be written")));
     match wire::send(tenant.client(), Method::DELETE, &path_of(target), body, Want::Metadata).await {
-        Ok(_) => Ok((id, Deleted::Yes)),
+        Ok(_) => Ok(Deleted::Yes),
         Err(source) => match Error::of("delete", &target.id, &target.id.kind, source) {
             // Gone, or replaced by a newcomer with another uid: what was ours is gone.
-            error if error.is_not_found() || error.is_stale() => Ok((id, Deleted::Absent)),
+            error if error.is_not_found() || error.is_stale() => Ok(Deleted::Absent),
             error => Err(error),
         },
     }
@@ -667,77 +772,7 @@ pub async fn remaining(
         .collect())
 }
 
-/// Makes the release's namespace, as `helm install --create-namespace` does; one that exists is fine.
-pub async fn create_namespace(tenant: &TenantClient, name: &str) -> Result<(), Error> {
-    let namespace =
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"name": name}}});
-    let bytes = serde_json::to_vec(&namespace).expect("a JSON value can be written");
-    let path = format!("/api/v1/namespaces?fieldManager={FIELD_MANAGER}");
-    let sent =
-        wire::send(tenant.client(), Method::POST, &path, Some(("application/json", bytes)), Want::Metadata).await;
-    match sent.map_err(|source| Error::of("create", format!("Namespace {name}"), "Namespace", source)) {
-        Err(error) if !error.is_already_exists() => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Writes the definitions of a chart's `crds/` folder and waits until the API server serves their kinds.
-///
-/// They carry no marks: a kind outlives the release that brought it. Where `replace` is false, those that exist stay as
-/// they are.
-pub async fn apply_crds(
-    tenant: &TenantClient,
-    discovery: &Discovery,
-    objects: Vec<Value>,
-    replace: bool,
-) -> Result<(), Error> {
-    let mut written = Vec::new();
-    for body in flatten(objects) {
-        let Some(id) = ObjectId::of(&body) else { continue };
-        let api_version = body.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-        let kind = discovery.kind(api_version, &id.kind).await?;
-        let id = id.with_scope(Scope::Cluster, "");
-        let target = Target { id, kind, body };
-        let path = path_of(&target);
-        if !replace && wire::send(tenant.client(), Method::GET, &path, None, Want::Metadata).await.is_ok() {
-            continue;
-        }
-        patch(tenant, &target, &target.body, true, false).await?;
-        written.push(target);
-    }
-    if written.is_empty() {
-        return Ok(());
-    }
-    let deadline = Instant::now() + ESTABLISH_TIMEOUT;
-    for target in &written {
-        await_established(tenant, target, deadline).await?;
-    }
-    discovery.refresh().await?;
-    Ok(())
-}
-
-async fn await_established(tenant: &TenantClient, target: &Target, deadline: Instant) -> Result<(), Error> {
-    let mut pause = Duration::from_millis(50);
-    loop {
-        let (_, bytes) = wire::send(tenant.client(), Method::GET, &path_of(target), None, Want::Object)
-            .await
-            .map_err(|source| Error::of("read", &target.id, "", source))?;
-        let object: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-        let established = |condition: &Value| condition["type"] == "Established" && condition["status"] == "True";
-        if conditions.is_some_and(|conditions| conditions.iter().any(established)) {
-            return Ok(());
-        }
-        if Instant::now() + pause > deadline {
-            let message = format!("its kind was not served within {} s", ESTABLISH_TIMEOUT.as_secs());
-            return Err(Error::new("establish", &target.id, Answer::Transient { message, retry_after: None }));
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
-    }
-}
-
-fn path_of(target: &Target) -> String {
+pub(super) fn path_of(target: &Target) -> String {
     wire::path(&target.kind.resource, &target.id.namespace, &target.id.name)
 }
 
@@ -756,6 +791,7 @@ fn metadata_of(bytes: &[u8], id: &ObjectId) -> Result<ObjectMeta, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::id::Scope;
 
     fn release() -> ReleaseId {
         ReleaseId { namespace: "apps".into(), name: crate::release::ReleaseName::parse("podinfo").unwrap() }
@@ -800,6 +836,20 @@ mod tests {
     }
 
     #[test]
+    fn live_object_says_what_is_wanted_beside_its_defaults() {
+        let live = json!({"a": 1, "b": [{"name": "x", "default": true}]});
+        for (wanted, want) in [
+            (json!({"a": 1}), true),
+            (json!({"b": [{"name": "x"}], "c": null}), true),
+            (json!({"a": 2}), false),
+            (json!({"b": []}), false),
+            (json!({"c": 1}), false),
+        ] {
+            assert_eq!(says(Some(&live), &wanted), want, "{wanted}");
+        }
+    }
+
+    #[test]
     fn replicas_that_were_scaled_are_left_to_their_owner() {
         let conflict = |field: &str, subresource: Option<&str>| FieldConflict {
             field: field.into(),
@@ -811,20 +861,5 @@ mod tests {
         let mut body = json!({"spec": {"replicas": 3, "paused": true}});
         remove_field(&mut body, ".spec.replicas");
         assert_eq!(body, json!({"spec": {"paused": true}}));
-    }
-
-    #[test]
-    fn fields_that_helm_wrote_by_update_move_to_the_applying_manager() {
-        let metadata = metadata(json!({"resourceVersion": "7", "managedFields": [
-            {"manager": "helm", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:a": {}}}},
-            {"manager": "helm", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:b": {}}}},
-            {"manager": "kcm", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}},
-        ]}));
-        let moved = migration(&metadata).unwrap();
-        let fields = &moved.managed_fields;
-        assert_eq!(fields.as_array().unwrap().len(), 2);
-        assert_eq!(fields[0]["manager"], "kcm");
-        assert_eq!(fields[1]["operation"], "Apply");
-        assert_eq!(fields[1]["fieldsV1"], json!({"f:spec": {"f:a": {}, "f:b": {}}}));
     }
 }

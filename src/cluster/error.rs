@@ -41,6 +41,16 @@ pub enum Answer {
     /// The object itself is wrong: schema, unknown field, immutable field.
     #[error("{message}")]
     Invalid { message: String },
+    /// Fields that cannot change once they are set: only deleting the object and creating it again does.
+    #[error("{} cannot be changed", fields.join(", "))]
+    Immutable {
+        fields: Vec<String>,
+        /// Where a whole part of the object is meant: its fields that may change nevertheless.
+        except: Vec<String>,
+    },
+    /// A definition that exists cannot become this one.
+    #[error("{0}")]
+    Incompatible(String),
     /// The watch or the list continues too late; start again.
     #[error("{message}")]
     Gone { message: String },
@@ -99,6 +109,9 @@ impl Answer {
         if let Some(problem) = wrong_type(&status.message, secret) {
             return Answer::Invalid { message: problem };
         }
+        if let Some(answer) = immutable(status) {
+            return answer;
+        }
         let message = match secret && status.code == 422 {
             true => fields_only(status),
             false => status.message.clone(),
@@ -125,6 +138,33 @@ impl Answer {
             }
         }
     }
+}
+
+/// Whether a refusal is only about fields that cannot change; their names, never their values.
+fn immutable(status: &Status) -> Option<Answer> {
+    let causes = &status.details.as_ref().filter(|_| status.code == 422)?.causes;
+    if causes.is_empty() || !causes.iter().all(|cause| is_about_immutability(&cause.message)) {
+        return None;
+    }
+    let mut fields: Vec<_> = causes.iter().map(|cause| cause.field.clone()).collect();
+    fields.dedup();
+    // `updates to statefulset spec for fields other than 'replicas', 'ordinals', … are forbidden`
+    let words = causes.iter().filter(|cause| cause.message.contains("other than"));
+    let except = words.flat_map(|cause| cause.message.split('\'').skip(1).step_by(2)).map(str::to_owned).collect();
+    Some(Answer::Immutable { fields, except })
+}
+
+/// Kubernetes has no code for it, only these words (`pkg/apis/*/validation`); authors of definitions write "immutable".
+fn is_about_immutability(message: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "immutable",
+        "may not change once set",
+        "may not be changed in an update",
+        "cannot change roleRef",
+        "updates to statefulset spec",
+        "pod updates may not change",
+    ];
+    WORDS.iter().any(|words| message.contains(words) || message.to_lowercase().contains(words))
 }
 
 /// A field that server-side apply cannot fit into the kind's schema: `.data.port: expected string, got 80`.
@@ -203,7 +243,7 @@ mod tests {
         assert!(matches!(answer(status(429, "TooManyRequests", ""), ""), Answer::Transient { .. }));
         assert!(matches!(answer(status(403, "Forbidden", "exceeded quota"), ""), Answer::Refused { .. }));
         assert!(matches!(answer(status(409, "Conflict", "object has been modified"), ""), Answer::Stale { .. }));
-        assert!(matches!(answer(status(422, "Invalid", "field is immutable"), ""), Answer::Invalid { .. }));
+        assert!(matches!(answer(status(422, "Invalid", "must be a name"), ""), Answer::Invalid { .. }));
         let webhook = status(400, "BadRequest", "failed calling webhook \"x\": connection refused");
         assert!(matches!(answer(webhook, ""), Answer::Transient { .. }));
     }
@@ -225,6 +265,33 @@ mod tests {
             let answer = answer(status(text), kind);
             assert!(matches!(answer, Answer::Invalid { .. }), "{answer:?}");
             assert_eq!(answer.to_string(), want);
+        }
+    }
+
+    #[test]
+    fn fields_that_cannot_change_are_named_without_their_values() {
+        // As kube-apiserver 1.36 answers.
+        let forbidden =
+            "Forbidden: updates to statefulset spec for fields other than 'replicas', 'template' are forbidden";
+        let selector = "Invalid value: {\"matchLabels\":{\"app\":\"x\"}}: field is immutable";
+        for (causes, want) in [
+            (json!([{"field": "spec.selector", "message": selector}]), "spec.selector cannot be changed"),
+            (json!([{"field": "spec", "message": forbidden}]), "spec cannot be changed"),
+            (
+                json!([{"field": "type", "message": "Invalid value: \"x\": field is immutable"},
+                {"field": "metadata.name", "message": "Required value"}]),
+                "",
+            ),
+        ] {
+            let status = json!({"code": 422, "reason": "Invalid", "message": "no", "details": {"causes": causes}});
+            let found = answer(status, "StatefulSet");
+            match found {
+                Answer::Immutable { ref except, .. } => {
+                    assert_eq!(found.to_string(), want);
+                    assert_eq!(except.len(), if want.starts_with("spec ") { 2 } else { 0 });
+                }
+                other => assert_eq!(want, "", "{other:?}"),
+            }
         }
     }
 

@@ -40,11 +40,13 @@ pub enum Action {
     ContinueApply { revision: Revision },
     /// Look at the objects' health until it is good, bad, or the time is over.
     Wait { revision: Revision, at_most: SignedDuration },
-    /// Mark `superseded` the revisions named, then mark this one deployed and verified and end its progress. In this
-    /// order: there are never two deployed revisions.
-    MarkDeployed { revision: Revision, supersede: Vec<Revision>, description: String },
-    /// Mark the revision failed, in one write: status, description, marks, and the progress (to phase cleanup where
-    /// `clean_up`, gone otherwise).
+    /// Mark `superseded` the revisions named, then mark this one deployed, and verified where it was seen healthy, and
+    /// end its progress. In this order: there are never two deployed revisions.
+    MarkDeployed { revision: Revision, supersede: Vec<Revision>, description: String, verified: bool },
+    /// Mark revisions superseded: somebody left more than one deployed.
+    Supersede { revisions: Vec<Revision> },
+    /// Mark the revision failed, in one write: status, description, marks, and the phase of its progress (cleanup where
+    /// `clean_up`, given up otherwise).
     MarkFailed {
         revision: Revision,
         /// Why, for people and for `helm history`.
@@ -55,7 +57,8 @@ pub enum Action {
     },
     /// Store `revision` as pending-rollback with the content of `to`, write its objects, set the phase to wait.
     Rollback { revision: Revision, from: Revision, to: Revision },
-    /// Delete the objects of a failed first install except `keep`, then end its progress. The record stays.
+    /// Delete what a failed attempt created: the objects of its manifest that no older revision holds, except `keep`.
+    /// The record stays.
     CleanUp { revision: Revision, keep: Vec<ObjectId> },
     /// Render what is desired and compare it with the stored manifest; the next decision stamps or upgrades.
     Adopt { revision: Revision },
@@ -63,8 +66,9 @@ pub enum Action {
     Stamp { revision: Revision, marks: Marks },
     /// Delete records.
     PruneHistory { revisions: Vec<Revision> },
-    /// Mark the newest revision uninstalling, delete the objects, wait until they are gone, delete all records.
-    Uninstall { revision: Revision },
+    /// Mark the newest revision uninstalling, delete the objects except `keep`, wait until they are gone, then delete all
+    /// records, or mark them uninstalled and superseded where `keep_history`.
+    Uninstall { revision: Revision, keep_history: bool, keep: Vec<ObjectId> },
     /// Let the HelmRelease go.
     RemoveFinalizer,
 }
@@ -84,6 +88,7 @@ impl Action {
             Action::ContinueApply { .. } => "ContinueApply",
             Action::Wait { .. } => "Wait",
             Action::MarkDeployed { .. } => "MarkDeployed",
+            Action::Supersede { .. } => "Supersede",
             Action::MarkFailed { .. } => "MarkFailed",
             Action::Rollback { .. } => "Rollback",
             Action::CleanUp { .. } => "CleanUp",
@@ -135,14 +140,14 @@ impl fmt::Display for Action {
             | Action::CleanUp { revision, .. }
             | Action::Adopt { revision }
             | Action::Stamp { revision, .. }
-            | Action::Uninstall { revision }
+            | Action::Uninstall { revision, .. }
             | Action::MarkDeployed { revision, .. }
             | Action::MarkFailed { revision, .. } => write!(f, "{name} {{ {revision} }}"),
             Action::Install { revision, over: Some(over) } => write!(f, "{name} {{ {revision} over {over} }}"),
             Action::Upgrade { revision, from } => write!(f, "{name} {{ {from} -> {revision} }}"),
             Action::Wait { revision, at_most } => write!(f, "{name} {{ {revision}, at most {at_most:#} }}"),
             Action::Rollback { revision, from, to } => write!(f, "{name} {{ {from} -> {to} as {revision} }}"),
-            Action::PruneHistory { revisions } => {
+            Action::PruneHistory { revisions } | Action::Supersede { revisions } => {
                 let revisions: Vec<_> = revisions.iter().map(ToString::to_string).collect();
                 write!(f, "{name} {{ {} }}", revisions.join(", "))
             }

@@ -11,6 +11,7 @@ use super::health::Health;
 use super::observed::Observed;
 use super::outcome::{Failure, FailureClass};
 use super::reason::{Hold, Reason};
+use super::rules::{Deletion, Remedy, Wait};
 use crate::release::Status;
 use crate::release::history::Entry;
 use crate::release::marks::Marks;
@@ -45,9 +46,7 @@ pub fn decide(observed: &Observed, desired: &Desired, now: Timestamp) -> Decisio
             Some(progress) => resume(observed, desired, newest, progress, now),
             None => yield_to_other(observed, desired, newest, now),
         },
-        Status::Uninstalling if newest.progress.is_some() => {
-            Action::Uninstall { revision: newest.revision() }.because(Reason::Deleted)
-        }
+        Status::Uninstalling if newest.progress.is_some() => uninstall_failed(newest),
         Status::Uninstalling => yield_to_other(observed, desired, newest, now),
         Status::Failed => after_failure(observed, desired, newest, now),
         Status::Deployed => deployed(observed, desired, newest, now),
@@ -59,7 +58,7 @@ pub fn decide(observed: &Observed, desired: &Desired, now: Timestamp) -> Decisio
 fn resume(observed: &Observed, desired: &Desired, newest: &Entry, progress: &Progress, now: Timestamp) -> Decision {
     let revision = newest.revision();
     if let Some(message) = &progress.failure {
-        return give_up(observed, newest, Reason::ApplyFailed { revision, message: message.clone() });
+        return give_up(observed, desired, newest, Reason::ApplyFailed { revision, message: message.clone() });
     }
     let time_left = progress.deadline.duration_since(now);
     match progress.phase {
@@ -69,30 +68,34 @@ fn resume(observed: &Observed, desired: &Desired, newest: &Entry, progress: &Pro
         Phase::Apply => {
             let allowed = text::duration(progress.deadline.duration_since(progress.started));
             let message = format!("its objects could not all be written within {allowed}");
-            give_up(observed, newest, Reason::ApplyFailed { revision, message })
+            give_up(observed, desired, newest, Reason::ApplyFailed { revision, message })
         }
-        Phase::Wait | Phase::Cleanup | Phase::Uninstall => match &observed.health {
-            Health::Healthy => Action::MarkDeployed {
-                revision,
-                supersede: observed.history.deployed_besides(revision),
-                description: description_of_success(newest),
+        Phase::Wait | Phase::Cleanup | Phase::GivenUp | Phase::Uninstall => match &observed.health {
+            Health::Healthy => succeed(observed, newest, true, Reason::HealthCheckPassed { revision }),
+            _ if desired.policy.rules.wait(newest.status()) == Wait::Nothing => {
+                succeed(observed, newest, false, Reason::NotWaitedFor { revision })
             }
-            .because(Reason::HealthCheckPassed { revision }),
             Health::Failed(cause) => {
-                give_up(observed, newest, Reason::HealthCheckFailed { revision, cause: cause.clone() })
+                give_up(observed, desired, newest, Reason::HealthCheckFailed { revision, cause: cause.clone() })
             }
             _ if is_outdated(observed, desired, newest, now) => {
-                give_up(observed, newest, Reason::Interrupted { revision })
+                give_up(observed, desired, newest, Reason::Interrupted { revision })
             }
             Health::Progressing(why) if time_left.is_positive() => Action::Wait { revision, at_most: time_left }
                 .because(Reason::WaitingForHealth { revision, why: why.clone() })
                 .again_in(time_left.min(LOOK_EVERY)),
             Health::Progressing(why) => {
                 let allowed = progress.deadline.duration_since(progress.started);
-                give_up(observed, newest, Reason::DeadlineExceeded { revision, allowed, why: why.clone() })
+                give_up(observed, desired, newest, Reason::DeadlineExceeded { revision, allowed, why: why.clone() })
             }
         },
     }
+}
+
+fn succeed(observed: &Observed, newest: &Entry, verified: bool, reason: Reason) -> Decision {
+    let revision = newest.revision();
+    let supersede = observed.history.deployed_besides(revision);
+    Action::MarkDeployed { revision, supersede, description: description_of_success(newest), verified }.because(reason)
 }
 
 /// Whether something else is desired by now and may start at once: a fix need not wait for the old revision's timeout.
@@ -122,25 +125,27 @@ fn description_of_success(entry: &Entry) -> String {
 }
 
 /// Marks a pending revision of ours failed, counting it unless it was cut short.
-fn give_up(observed: &Observed, newest: &Entry, reason: Reason) -> Decision {
+fn give_up(observed: &Observed, desired: &Desired, newest: &Entry, reason: Reason) -> Decision {
     let before = newest.marks.fingerprint.map_or(0, |fingerprint| observed.history.failures(&fingerprint));
     let failures = match (&reason, newest.rollback_of()) {
         (_, Some(_)) => None,
-        (Reason::Interrupted { .. }, None) => Some(before),
+        (Reason::Interrupted { .. } | Reason::ProgressLost { .. }, None) => Some(before),
+        (Reason::Orphaned | Reason::DeletedWhileSuspended, None) => Some(before),
         _ => Some(before.saturating_add(1)),
     };
-    Action::MarkFailed {
-        revision: newest.revision(),
-        cause: reason.to_string(),
-        failures,
-        clean_up: newest.status() == Status::PendingInstall,
-    }
-    .because(reason)
+    let leaves = matches!(reason, Reason::Orphaned | Reason::DeletedWhileSuspended);
+    let clean_up = !leaves && desired.policy.cleans_up(newest, failures.unwrap_or(0));
+    let cause = reason.to_string();
+    Action::MarkFailed { revision: newest.revision(), cause, failures, clean_up }.because(reason)
 }
 
 /// Somebody else's pending revision: wait while it is fresh, then report, and take over only when asked.
 fn yield_to_other(observed: &Observed, desired: &Desired, newest: &Entry, now: Timestamp) -> Decision {
     let (revision, status) = (newest.revision(), newest.status());
+    if status.is_pending() && newest.is_ours() {
+        // The mark names this very revision, so it is no copy: nobody else works on it, and nobody knows how far it is.
+        return give_up(observed, desired, newest, Reason::ProgressLost { revision, status });
+    }
     if asks_for_retry(observed, desired) {
         let reason = Reason::Abandoned { revision, status };
         return Action::MarkFailed { revision, cause: reason.to_string(), failures: None, clean_up: false }
@@ -163,8 +168,11 @@ fn after_failure(observed: &Observed, desired: &Desired, newest: &Entry, now: Ti
     let failed = newest.revision();
     let cause = newest.release.info.description.clone();
     if let Some(Progress { phase: Phase::Cleanup, existed, .. }) = &newest.progress {
-        return Action::CleanUp { revision: failed, keep: existed.clone() }
-            .because(Reason::InstallFailed { failed, cause });
+        let clean_up = Action::CleanUp { revision: failed, keep: existed.clone() };
+        return clean_up.because(match observed.history.stands() {
+            true => Reason::UpgradeFailed { failed, cause },
+            false => Reason::InstallFailed { failed, cause },
+        });
     }
     if newest.rollback_of().is_some() {
         return match next {
@@ -172,11 +180,25 @@ fn after_failure(observed: &Observed, desired: &Desired, newest: &Entry, now: Ti
             Start::Blocked(_) => tidy(Action::Nothing.because(rollback_failed(observed, newest)), observed, desired),
         };
     }
-    match observed.history.rollback_target(failed) {
-        Some(to) => Action::Rollback { revision: observed.history.next_revision(), from: failed, to }
-            .because(Reason::UpgradeFailed { failed, cause }),
-        None => tidy(next.into_decision(), observed, desired),
+    let target = observed.history.rollback_target(failed);
+    let remediates = desired.policy.remediates(newest.marks.failures.unwrap_or(1), observed.history.stands());
+    match (target.filter(|_| remediates), desired.policy.rules.upgrade.remedy) {
+        (Some(_), Remedy::Uninstall) => uninstall_failed(newest),
+        (Some(to), Remedy::Rollback) => {
+            Action::Rollback { revision: observed.history.next_revision(), from: failed, to }
+                .because(Reason::UpgradeFailed { failed, cause })
+        }
+        (None, _) => tidy(next.into_decision(), observed, desired),
     }
+}
+
+/// A failed upgrade whose objects are deleted instead of rolled back. Its record stays, as uninstalled: the next attempt
+/// is an install, and what failed before counts no more.
+fn uninstall_failed(newest: &Entry) -> Decision {
+    let keep = newest.progress.as_ref().map(|progress| progress.existed.clone()).unwrap_or_default();
+    let cause = newest.release.info.description.clone();
+    Action::Uninstall { revision: newest.revision(), keep_history: true, keep }
+        .because(Reason::UpgradeFailed { failed: newest.revision(), cause })
 }
 
 fn rollback_failed(observed: &Observed, newest: &Entry) -> Reason {
@@ -191,6 +213,11 @@ fn rollback_failed(observed: &Observed, newest: &Entry) -> Reason {
 
 /// The newest revision is deployed: adopt it, keep it, or replace it.
 fn deployed(observed: &Observed, desired: &Desired, newest: &Entry, now: Timestamp) -> Decision {
+    let others = observed.history.deployed_besides(newest.revision());
+    if !others.is_empty() && observed.history.ever_ours() {
+        let reason = Reason::SeveralDeployed { newest: newest.revision(), others: others.clone() };
+        return Action::Supersede { revisions: others }.because(reason);
+    }
     let target = desired.target.as_ref().ok();
     let decision = match (newest.marks.fingerprint, target) {
         (None, Some(target)) if !observed.history.ever_ours() => adopt(observed, desired, newest, target, now),
@@ -299,6 +326,9 @@ fn start(observed: &Observed, desired: &Desired, now: Timestamp) -> Start {
     }
     let retry = asks_for_retry(observed, desired);
     let history = &observed.history;
+    if let Some(failure) = name_in_use(observed, desired) {
+        return Start::Blocked(Action::Nothing.because(Reason::Rejected(failure)));
+    }
     let stands = history.stands();
     let failures = history.failures(&target.fingerprint);
     let retries = if stands { desired.policy.upgrade_retries } else { desired.policy.install_retries };
@@ -328,7 +358,23 @@ fn start(observed: &Observed, desired: &Desired, now: Timestamp) -> Start {
 /// Whether objects of a failed install may still be in the cluster.
 fn may_stand(entry: &Entry) -> bool {
     let left_by_other = entry.status() != Status::Uninstalled && !entry.is_ours();
-    left_by_other || entry.progress.as_ref().is_some_and(|progress| progress.phase == Phase::Cleanup)
+    let not_cleaned_up = |phase| matches!(phase, Phase::Cleanup | Phase::GivenUp);
+    left_by_other || entry.progress.as_ref().is_some_and(|progress| not_cleaned_up(progress.phase))
+}
+
+/// A release that was uninstalled with its records kept, where the spec wants none installed over. One that was
+/// uninstalled because it failed is no such release: it carries its failures.
+fn name_in_use(observed: &Observed, desired: &Desired) -> Option<Failure> {
+    let newest = observed.history.newest().filter(|newest| newest.status() == Status::Uninstalled)?;
+    if desired.policy.rules.install.replace || newest.marks.failures.is_some() {
+        return None;
+    }
+    let message = format!(
+        "the release was uninstalled and its records are kept (revision {}); delete them, or set install.replace to \
+         install over them",
+        newest.revision()
+    );
+    Some(Failure { class: FailureClass::Refused, reason: "NameInUse".into(), message })
 }
 
 /// The same inputs failed before anything was stored: wrong inputs stay wrong, the rest has its time.
@@ -376,11 +422,13 @@ fn asks_for_retry(observed: &Observed, desired: &Desired) -> bool {
 
 /// The HelmRelease was deleted: the release goes, step by step, then the finalizer.
 fn remove(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
-    if desired.asks.suspend {
-        return Action::RemoveFinalizer.because(Reason::DeletedWhileSuspended);
-    }
     if let Some(owner) = &observed.rival {
         return Action::RemoveFinalizer.because(Reason::Rival { owner: owner.clone() });
+    }
+    match (desired.policy.rules.deletion, desired.asks.suspend) {
+        (Some(Deletion::Orphan), _) => return leave(observed, desired, Reason::Orphaned),
+        (None, true) => return leave(observed, desired, Reason::DeletedWhileSuspended),
+        (Some(Deletion::Uninstall), _) | (None, false) => {}
     }
     let Some(newest) = observed.history.newest().filter(|it| it.status() != Status::Uninstalled) else {
         return Action::RemoveFinalizer.because(Reason::Gone);
@@ -395,9 +443,20 @@ fn remove(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
         }
     }
     let overdue = desired.asks.deleted_at.is_some_and(|at| now.duration_since(at) > desired.policy.uninstall_timeout);
-    Action::Uninstall { revision: newest.revision() }.because(if overdue {
+    let keep_history = desired.policy.rules.uninstall.keep_history;
+    Action::Uninstall { revision: newest.revision(), keep_history, keep: Vec::new() }.because(if overdue {
         Reason::UninstallOverdue
     } else {
         Reason::Deleted
     })
+}
+
+/// The HelmRelease goes and the release stays. What is under way is ended first: helm waits for a pending revision.
+fn leave(observed: &Observed, desired: &Desired, reason: Reason) -> Decision {
+    match observed.history.newest() {
+        Some(newest) if newest.status().is_pending() && newest.progress.is_some() => {
+            give_up(observed, desired, newest, reason)
+        }
+        Some(_) | None => Action::RemoveFinalizer.because(reason),
+    }
 }

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::outcome::Failure;
+use super::rules::Rules;
 use crate::release::digest::Fingerprint;
 use crate::release::marks::RetryToken;
 use crate::release::{ChartVersion, ReleaseId};
@@ -42,6 +43,7 @@ pub struct Policy {
     pub history_max: u32,
     pub fail_fast: FailFast,
     pub conflicts: Conflicts,
+    pub rules: Rules,
 }
 
 /// When a rollout is given up before its deadline.
@@ -93,6 +95,7 @@ impl Default for Policy {
             history_max: 10,
             fail_fast: FailFast::default(),
             conflicts: Conflicts::default(),
+            rules: Rules::default(),
         }
     }
 }

@@ -13,11 +13,13 @@ pub mod observed;
 pub mod outcome;
 pub mod prune;
 pub mod reason;
+pub mod rules;
 
 pub use action::{Action, Decision};
 pub use decide::decide;
 pub use desired::{Asks, Desired, FailFast, Policy, Target};
 pub use health::{Cause, Health};
 pub use observed::{Comparison, FailedAttempt, Observed};
-pub use outcome::{Failure, FailureClass, ForcedField, Outcome};
+pub use outcome::{Failure, FailureClass, ForcedField, Notice, Outcome};
 pub use reason::Reason;
+pub use rules::Rules;

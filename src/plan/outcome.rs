@@ -18,6 +18,8 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// Fields taken over from other managers.
     pub forced: Vec<ForcedField>,
+    /// What else people should hear of it.
+    pub notices: Vec<Notice>,
 }
 
 /// What was written or learnt.
@@ -89,6 +91,15 @@ impl FailureClass {
             FailureClass::Unhealthy => "unhealthy",
         }
     }
+}
+
+/// Something that was done on the way and that people should hear of: it becomes an Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub warning: bool,
+    /// The Event's reason.
+    pub reason: &'static str,
+    pub text: String,
 }
 
 /// A field that another manager owned and that was taken over.

@@ -44,6 +44,10 @@ pub enum Reason {
     HealthCheckPassed {
         revision: Revision,
     },
+    /// The spec wants nothing waited for.
+    NotWaitedFor {
+        revision: Revision,
+    },
     HealthCheckFailed {
         revision: Revision,
         cause: Box<Cause>,
@@ -65,6 +69,16 @@ pub enum Reason {
     Abandoned {
         revision: Revision,
         status: Status,
+    },
+    /// A pending revision of ours whose progress somebody took away.
+    ProgressLost {
+        revision: Revision,
+        status: Status,
+    },
+    /// More than one revision says that it is deployed; the newest one is.
+    SeveralDeployed {
+        newest: Revision,
+        others: Vec<Revision>,
     },
     UpgradeFailed {
         failed: Revision,
@@ -138,6 +152,8 @@ pub enum Reason {
     Gone,
     /// The HelmRelease was deleted while suspended: everything stays.
     DeletedWhileSuspended,
+    /// The HelmRelease was deleted, and its policy leaves everything.
+    Orphaned,
     /// The HelmRelease was deleted, but the release was never ours.
     NeverOurs,
 }
@@ -193,6 +209,9 @@ impl Reason {
             Reason::ApplyUnfinished { .. } => "ApplyUnfinished",
             Reason::WaitingForHealth { .. } => "WaitingForHealth",
             Reason::HealthCheckPassed { .. } => "HealthCheckPassed",
+            Reason::NotWaitedFor { .. } => "NotWaitedFor",
+            Reason::ProgressLost { .. } => "ProgressLost",
+            Reason::SeveralDeployed { .. } => "SeveralDeployed",
             Reason::HealthCheckFailed { .. } => "HealthCheckFailed",
             Reason::DeadlineExceeded { .. } => "DeadlineExceeded",
             Reason::ApplyFailed { .. } => "ApplyFailed",
@@ -219,6 +238,7 @@ impl Reason {
             Reason::UninstallOverdue => "UninstallOverdue",
             Reason::Gone => "Gone",
             Reason::DeletedWhileSuspended => "DeletedWhileSuspended",
+            Reason::Orphaned => "Orphaned",
             Reason::NeverOurs => "NeverOurs",
         }
     }
@@ -241,6 +261,17 @@ impl fmt::Display for Reason {
             Reason::ApplyUnfinished { revision } => write!(f, "objects of revision {revision} may be missing"),
             Reason::WaitingForHealth { revision, why } => write!(f, "revision {revision} is not ready yet: {why}"),
             Reason::HealthCheckPassed { revision } => write!(f, "all objects of revision {revision} are healthy"),
+            Reason::NotWaitedFor { revision } => {
+                write!(f, "all objects of revision {revision} are written, and nothing is waited for")
+            }
+            Reason::ProgressLost { revision, status } => {
+                write!(f, "revision {revision} was left {status}, and how far it came is not recorded any more")
+            }
+            Reason::SeveralDeployed { newest, others } => {
+                let others: Vec<_> = others.iter().map(ToString::to_string).collect();
+                let (revisions, say) = if others.len() == 1 { ("revision", "says") } else { ("revisions", "say") };
+                write!(f, "{revisions} {} {say} deployed beside revision {newest}", others.join(", "))
+            }
             Reason::HealthCheckFailed { cause, .. } => cause.fmt(f),
             Reason::DeadlineExceeded { allowed, why, .. } => {
                 write!(f, "not ready within {}: {why}", text::duration(*allowed))
@@ -294,6 +325,9 @@ impl fmt::Display for Reason {
             Reason::DeletedWhileSuspended => {
                 f.write_str("the HelmRelease was deleted while suspended: the release stays as it is")
             }
+            Reason::Orphaned => f.write_str(
+                "the HelmRelease was deleted with deletionPolicy orphan: objects and records stay, helm may go on",
+            ),
             Reason::NeverOurs => f.write_str("the HelmRelease was deleted, but the release is Helm's: it stays"),
         }
     }

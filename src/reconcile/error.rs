@@ -18,15 +18,15 @@ pub(super) fn of_cluster(error: &ClusterError) -> Failure {
         }
         Answer::NotFound { .. } => (FailureClass::Refused, "NotFound"),
         Answer::Refused { message } => (FailureClass::Refused, refusal(message)),
-        Answer::Invalid { message } if message.contains("immutable") || message.contains("updates to statefulset") => {
-            (FailureClass::Input, "ImmutableField")
-        }
+        Answer::Immutable { .. } => (FailureClass::Input, "ImmutableField"),
+        Answer::Incompatible(_) => (FailureClass::Refused, "DefinitionIncompatible"),
         Answer::Invalid { .. } => (FailureClass::Input, "InvalidObject"),
         Answer::UnknownKind { .. } => (FailureClass::Refused, "KindMissing"),
         Answer::Foreign(_) => (FailureClass::Refused, "ForeignObject"),
     };
     let way_out = match reason {
-        "NamespaceMissing" => "; create the Namespace",
+        "NamespaceMissing" => "; create the Namespace, or set install.createNamespace",
+        "ImmutableField" => "; change it back, or set upgrade.force to have the object deleted and created again",
         _ => "",
     };
     Failure { class, reason: Cow::Borrowed(reason), message: format!("{}{way_out}", text::chain(error)) }

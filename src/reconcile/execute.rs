@@ -20,18 +20,20 @@ use super::prepare::{Order, Prepared};
 use super::resolve::{Resolution, Resolver};
 use super::{Pass, Shell};
 use crate::api::FINALIZER;
-use crate::cluster::apply::{self, Propagation, Standing, Target};
+use crate::cluster::apply::{self, Propagation, Standing, Target, Terms};
 use crate::cluster::error::Error as ClusterError;
+use crate::cluster::groundwork;
 use crate::cluster::store::{Change, Record};
 use crate::manifest::id::ObjectId;
 use crate::manifest::{self, order};
 use crate::plan::desired::Conflicts;
 use crate::plan::outcome::Done;
 use crate::plan::prune::{Held, to_prune};
-use crate::plan::{Action, Comparison, Failure, FailureClass, ForcedField, Outcome};
+use crate::plan::rules::{self, Crds};
+use crate::plan::{Action, Comparison, Failure, FailureClass, ForcedField, Notice, Outcome};
 use crate::release::history::Entry;
 use crate::release::marks::Marks;
-use crate::release::progress::{Phase, Progress};
+use crate::release::progress::{Phase, Progress, Recreated, Taken};
 use crate::release::{Release, Revision, Status, Time, codec};
 use crate::render::Operation;
 
@@ -43,6 +45,17 @@ pub(super) struct Execution<'a> {
     pub(super) observation: &'a Observation,
     pub(super) now: Timestamp,
     forced: Vec<ForcedField>,
+    notices: Vec<Notice>,
+}
+
+/// How a revision is begun.
+struct Attempt {
+    /// The revision before it.
+    before: Option<Revision>,
+    timeout: SignedDuration,
+    take_ownership: bool,
+    /// Whether objects may be deleted and created again.
+    force: bool,
 }
 
 /// An action that ended early, and what it had written.
@@ -73,7 +86,7 @@ impl<'a> Execution<'a> {
         observation: &'a Observation,
         now: Timestamp,
     ) -> Self {
-        Execution { shell, pass, memory, observation, now, forced: Vec::new() }
+        Execution { shell, pass, memory, observation, now, forced: Vec::new(), notices: Vec::new() }
     }
 
     /// Carries out one action.
@@ -83,9 +96,10 @@ impl<'a> Execution<'a> {
             Action::Install { revision, over } => self.install(*revision, *over).await,
             Action::Upgrade { revision, from } => self.upgrade(*revision, *from).await,
             Action::ContinueApply { revision } => self.continue_apply(*revision).await,
-            Action::MarkDeployed { revision, supersede, description } => {
-                self.mark_deployed(*revision, supersede, description).await
+            Action::MarkDeployed { revision, supersede, description, verified } => {
+                self.mark_deployed(*revision, supersede, description, *verified).await
             }
+            Action::Supersede { revisions } => self.supersede(revisions).await,
             Action::MarkFailed { revision, cause, failures, clean_up } => {
                 self.mark_failed(*revision, cause, *failures, *clean_up).await
             }
@@ -94,26 +108,42 @@ impl<'a> Execution<'a> {
             Action::Adopt { revision } => self.adopt(*revision).await,
             Action::Stamp { revision, marks } => self.stamp(*revision, marks).await,
             Action::PruneHistory { revisions } => self.prune_history(revisions).await,
-            Action::Uninstall { revision } => self.uninstall(*revision).await,
+            Action::Uninstall { revision, keep_history, keep } => self.uninstall(*revision, *keep_history, keep).await,
             Action::RemoveFinalizer => self.remove_finalizer().await,
         };
-        let forced = self.forced;
+        let (forced, notices) = (self.forced, self.notices);
         match step {
-            Ok(done) => Outcome { done, failure: None, forced },
-            Err(Stopped { done, failure }) => Outcome { done, failure: Some(masked(self.pass, failure)), forced },
+            Ok(done) => Outcome { done, failure: None, forced, notices },
+            Err(Stopped { done, failure }) => {
+                Outcome { done, failure: Some(masked(self.pass, failure)), forced, notices }
+            }
         }
     }
 
     async fn install(&mut self, revision: Revision, over: Option<Revision>) -> Step {
-        let prepared = self.prepare(revision, Operation::Install).await?;
-        let timeout = self.pass.policy.install_timeout;
-        self.start(prepared, over, timeout).await
+        let policy = &self.pass.policy;
+        let rules = &policy.rules.install;
+        let prepared = self.prepare(revision, Operation::Install, rules.crds).await?;
+        let attempt = Attempt {
+            before: over,
+            timeout: policy.install_timeout,
+            take_ownership: rules.take_ownership,
+            force: false,
+        };
+        self.start(prepared, attempt, rules.crds, rules.create_namespace).await
     }
 
     async fn upgrade(&mut self, revision: Revision, from: Revision) -> Step {
-        let prepared = self.prepare(revision, Operation::Upgrade).await?;
-        let timeout = self.pass.policy.upgrade_timeout;
-        self.start(prepared, Some(from), timeout).await
+        let policy = &self.pass.policy;
+        let rules = &policy.rules.upgrade;
+        let prepared = self.prepare(revision, Operation::Upgrade, rules.crds).await?;
+        let attempt = Attempt {
+            before: Some(from),
+            timeout: policy.upgrade_timeout,
+            take_ownership: rules.take_ownership,
+            force: rules.force,
+        };
+        self.start(prepared, attempt, rules.crds, false).await
     }
 
     async fn rollback(&mut self, revision: Revision, from: Revision, to: Revision) -> Step {
@@ -125,8 +155,16 @@ impl<'a> Execution<'a> {
         let marks = Marks { fingerprint: self.entry(to)?.marks.fingerprint, ..Marks::default() };
         marks.write(revision, &mut release.labels);
         let targets = targets_of(self.shell, self.pass, &release).await?;
-        let timeout = self.pass.policy.rollback_timeout;
-        self.begin(release, targets, Vec::new(), Some(from), timeout).await
+        let policy = &self.pass.policy;
+        // What was created again on the way there can be had back in no other way.
+        let was_forced = self.entry(from)?.progress.as_ref().is_some_and(|progress| !progress.recreate.is_empty());
+        let attempt = Attempt {
+            before: Some(from),
+            timeout: policy.rollback_timeout,
+            take_ownership: false,
+            force: policy.rules.rollback.force || was_forced,
+        };
+        self.begin(release, targets, attempt).await
     }
 
     /// When the release was first installed; nothing for one that is not. Every record repeats it, but a history read
@@ -140,7 +178,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Chart, values and cluster to what would be written.
-    async fn prepare(&mut self, revision: Revision, operation: Operation) -> Result<Prepared, Stopped> {
+    async fn prepare(&mut self, revision: Revision, operation: Operation, crds: Crds) -> Result<Prepared, Stopped> {
         let resolution = self.resolution()?;
         let chart = self.chart(resolution).await?;
         let first_deployed = match operation {
@@ -160,6 +198,7 @@ impl<'a> Execution<'a> {
             values: resolution.values.clone(),
             post_renderers: resolution.post_renderers.clone(),
             marks,
+            crds,
             first_deployed,
             now: self.now,
         };
@@ -183,58 +222,106 @@ impl<'a> Execution<'a> {
         Ok(resolver.chart(&resolution.source, &resolution.credentials, &resolution.resolved).await?)
     }
 
-    /// The first half of an install or upgrade, up to the definitions of kinds, which come before the record as in Helm.
-    async fn start(&mut self, prepared: Prepared, before: Option<Revision>, timeout: SignedDuration) -> Step {
-        let Prepared { release, objects, crds } = prepared;
-        if !crds.is_empty() && release.info.status == Status::PendingInstall {
-            apply::apply_crds(&self.pass.tenant, &self.shell.discovery, crds, false).await?;
+    /// The first half of an install or upgrade: the namespace and the definitions of kinds come before the record, as in
+    /// Helm.
+    async fn start(&mut self, prepared: Prepared, attempt: Attempt, crds: Crds, create_namespace: bool) -> Step {
+        let Prepared { release, objects, crds: definitions, ignored } = prepared;
+        let (tenant, id) = (&self.pass.tenant, &self.pass.release);
+        if !ignored.is_empty() {
+            let text =
+                format!("crds/ holds what is no CustomResourceDefinition and is left alone: {}", ignored.join(", "));
+            self.notices.push(Notice { warning: true, reason: "CrdsIgnored", text });
+        }
+        if create_namespace || !definitions.is_empty() {
+            // What cannot be stored is refused before anything is written.
+            encode(&release, GROWTH_BYTES)?;
+        }
+        if create_namespace
+            && groundwork::ensure_namespace(self.shell.clients.controller(), tenant, &id.namespace).await?
+        {
+            let text = format!("Namespace {} did not exist and was created", id.namespace);
+            self.notices.push(Notice { warning: false, reason: "NamespaceCreated", text });
+        }
+        if !definitions.is_empty() {
+            let replace = crds == Crds::CreateReplace;
+            let written = groundwork::apply_crds(tenant, &self.shell.discovery, definitions, replace).await?;
+            if !written.is_empty() {
+                let text = format!("wrote {}", names(written.iter().map(ToString::to_string)));
+                self.notices.push(Notice { warning: false, reason: "CrdsApplied", text });
+            }
         }
         let contents = objects.into_iter().map(|object| object.content).collect();
-        let targets = apply::targets(&self.shell.discovery, &self.pass.release, contents).await?;
-        let carried = before.and_then(|before| self.entry(before).ok()?.progress.clone());
-        let existed = carried.map(|progress| progress.existed).unwrap_or_default();
-        self.begin(release, targets, existed, before, timeout).await
+        let targets = apply::targets(&self.shell.discovery, id, contents).await?;
+        self.begin(release, targets, attempt).await
     }
 
     /// Checks against the cluster without writing, stores the revision as pending, writes its objects.
-    async fn begin(
-        &mut self,
-        release: Release,
-        targets: Vec<Target>,
-        mut existed: Vec<ObjectId>,
-        before: Option<Revision>,
-        timeout: SignedDuration,
-    ) -> Step {
+    async fn begin(&mut self, release: Release, targets: Vec<Target>, attempt: Attempt) -> Step {
         let (tenant, id, revision) = (&self.pass.tenant, &self.pass.release, release.revision);
-        let held = self.held_before(before).await?;
+        let held = self.held_before(attempt.before).await?;
         let known: HashSet<ObjectId> = held.iter().flatten().map(|held| held.id.clone()).collect();
+        let carried = attempt.before.and_then(|before| self.entry(before).ok()?.progress.clone());
+        let mut existed = carried.map(|progress| progress.existed).unwrap_or_default();
         let standings = apply::survey(tenant, id, &targets).await?;
-        apply::refuse_foreign(id, &targets, &standings, &known)?;
-        if release.info.status != Status::PendingRollback || self.pass.policy.conflicts == Conflicts::Fail {
-            self.rehearse(&targets, &standings).await?;
-        }
+        let taken = match attempt.take_ownership {
+            true => apply::taken_over(&targets, &standings, &known),
+            false => {
+                apply::refuse_foreign(id, &targets, &standings, &known)?;
+                Vec::new()
+            }
+        };
+        let mut adopted = Vec::new();
         for (target, standing) in targets.iter().zip(&standings) {
             if *standing != Standing::Absent && !known.contains(&target.id) && !existed.contains(&target.id) {
                 existed.push(target.id.clone());
+                if !taken.iter().any(|taken| taken.object == target.id) {
+                    adopted.push(target.id.to_string());
+                }
             }
         }
+        let recreate = self.rehearse(&release, &targets, &standings, &existed, attempt.force).await?;
         let progress = Progress {
             owner: self.shell.instance.clone(),
             phase: Phase::Apply,
             started: self.now,
-            deadline: self.now.saturating_add(timeout).unwrap_or(Timestamp::MAX),
+            deadline: self.now.saturating_add(attempt.timeout).unwrap_or(Timestamp::MAX),
             existed,
+            taken,
+            recreate: recreate.iter().map(|(recreated, _)| recreated.clone()).collect(),
             failure: None,
         };
         let labels = codec::secret_labels(&release, codec::WrittenAt::Created(self.now));
         let bytes = encode(&release, GROWTH_BYTES)?;
         let stored = self.shell.store.create(tenant, id, revision, &labels, &progress.encode(), &bytes).await?;
         info!(release = %id, revision = revision.0, status = %release.info.status, "revision stored");
+        self.tell_of_objects(&progress.taken, adopted, &recreate);
         self.memory.failed_attempt = None;
         self.memory.remember_summary(&stored, release.summary());
         self.memory.remember_body(&stored, bytes.into());
         drop(release);
         self.write_objects(stored, progress, targets, &standings, &held).await
+    }
+
+    /// Whose objects become this release's, and which are deleted on the way.
+    fn tell_of_objects(&mut self, taken: &[Taken], adopted: Vec<String>, recreate: &[(Recreated, Vec<String>)]) {
+        if !taken.is_empty() {
+            let list = taken.iter().map(|taken| format!("{} from {}", taken.object, taken.from));
+            let text = format!("took over {}", names(list));
+            self.notices.push(Notice { warning: true, reason: "OwnershipTaken", text });
+        }
+        if !adopted.is_empty() {
+            let text = format!(
+                "{} bear the marks of this release although no record of it names them: they become part of it, and are \
+                 not deleted should this fail",
+                names(adopted)
+            );
+            self.notices.push(Notice { warning: false, reason: "ObjectsAdopted", text });
+        }
+        if !recreate.is_empty() {
+            let list = recreate.iter().map(|(it, fields)| format!("{} ({})", it.object, fields.join(", ")));
+            let text = format!("deleting and creating again, for fields that cannot be changed: {}", names(list));
+            self.notices.push(Notice { warning: true, reason: "ObjectsRecreated", text });
+        }
     }
 
     async fn continue_apply(&mut self, revision: Revision) -> Step {
@@ -249,9 +336,7 @@ impl<'a> Execution<'a> {
         let release = self.body_of(&record).await?;
         let targets = targets_of(self.shell, self.pass, &release).await?;
         let standings = apply::survey(&self.pass.tenant, &self.pass.release, &targets).await?;
-        let before = self.observation.observed.history.entries().iter().rev().map(Entry::revision);
-        let before = before.filter(|known| *known < revision).max();
-        let held = self.held_before(before).await?;
+        let held = self.held_before(self.before(revision)).await?;
         self.write_objects(record, progress, targets, &standings, &held).await
     }
 
@@ -271,7 +356,8 @@ impl<'a> Execution<'a> {
         self.memory.inventory = Some((revision, followed));
         self.memory.pods = super::memory::Pods::default();
 
-        let report = apply::apply(tenant, &targets, standings, self.conflicts()).await;
+        let terms = Terms { conflicts: self.conflicts(), newcomers: &progress.existed, recreate: &progress.recreate };
+        let report = apply::apply(tenant, &targets, standings, terms).await;
         for applied in report.applied {
             self.shell.live.note(&applied.id, &applied.object);
             self.forced.extend(applied.forced.into_iter().map(|taken| ForcedField {
@@ -285,7 +371,9 @@ impl<'a> Execution<'a> {
         }
 
         let new: Vec<ObjectId> = targets.iter().map(|target| target.id.clone()).collect();
-        let gone = to_prune(held.iter().map(Vec::as_slice), &new);
+        let mut gone = to_prune(held.iter().map(Vec::as_slice), &new);
+        // What a failed attempt took over stays, although the revision that takes its place has no use for it.
+        gone.retain(|id| !progress.existed.contains(id));
         if !gone.is_empty() {
             let gone = uninstall_order(apply::targets_of_ids(&self.shell.discovery, &gone).await?);
             let deletion = apply::delete(tenant, id, &gone, Propagation::Background).await;
@@ -312,12 +400,23 @@ impl<'a> Execution<'a> {
         Err(Stopped { done, failure })
     }
 
-    async fn mark_deployed(&mut self, revision: Revision, supersede: &[Revision], description: &str) -> Step {
-        // First the old ones: there are never two deployed revisions.
-        for old in supersede {
-            self.rewrite(*old, None, |release| release.info.status = Status::Superseded).await?;
+    async fn supersede(&mut self, revisions: &[Revision]) -> Step {
+        for revision in revisions {
+            self.rewrite(*revision, None, |release| release.info.status = Status::Superseded).await?;
         }
-        let marks = Marks { verified: true, ..self.entry(revision)?.marks.clone() };
+        Ok(revisions.last().map_or(Done::Nothing, |revision| Done::Recorded { revision: *revision }))
+    }
+
+    async fn mark_deployed(
+        &mut self,
+        revision: Revision,
+        supersede: &[Revision],
+        description: &str,
+        verified: bool,
+    ) -> Step {
+        // First the old ones: there are never two deployed revisions.
+        self.supersede(supersede).await?;
+        let marks = Marks { verified, ..self.entry(revision)?.marks.clone() };
         self.rewrite(revision, Some(None), |release| {
             release.info.status = Status::Deployed;
             description.clone_into(&mut release.info.description);
@@ -332,10 +431,8 @@ impl<'a> Execution<'a> {
     async fn mark_failed(&mut self, revision: Revision, cause: &str, failures: Option<u32>, clean_up: bool) -> Step {
         let entry = self.entry(revision)?;
         let marks = Marks { failures, ..entry.marks.clone() };
-        let progress = match (clean_up, entry.progress.clone()) {
-            (true, Some(progress)) => Some(Progress { phase: Phase::Cleanup, ..progress }.encode()),
-            (true, None) | (false, _) => None,
-        };
+        let phase = if clean_up { Phase::Cleanup } else { Phase::GivenUp };
+        let progress = entry.progress.clone().map(|progress| Progress { phase, ..progress }.encode());
         self.rewrite(revision, Some(progress), |release| {
             release.info.status = Status::Failed;
             cause.clone_into(&mut release.info.description);
@@ -352,13 +449,19 @@ impl<'a> Execution<'a> {
         let record = self.record(revision)?.clone();
         let release = self.body_of(&record).await?;
         let targets = targets_of(self.shell, self.pass, &release).await?;
-        let targets: Vec<_> = targets.into_iter().filter(|target| !keep.contains(&target.id)).collect();
-        let left = self.delete(uninstall_order(targets)).await?;
-        if left.is_empty() {
-            self.set_progress(&record, None).await?;
-            return Ok(Done::Recorded { revision });
+        let stands = self.observation.observed.history.stands();
+        let older = if stands { self.held_before(self.before(revision)).await? } else { Vec::new() };
+        let is_older = |id: &ObjectId| older.iter().flatten().any(|held| held.id == *id);
+        let targets = targets.into_iter().filter(|target| !keep.contains(&target.id) && !is_older(&target.id));
+        let left = self.delete(uninstall_order(targets.collect()), Propagation::Background).await?;
+        // What runs is not kept waiting for its mending.
+        if !left.is_empty() && !stands {
+            return Ok(Done::Deleting { left });
         }
-        Ok(Done::Deleting { left })
+        let progress = self.progress(revision).ok().filter(|_| stands);
+        let progress = progress.map(|progress| Progress { phase: Phase::GivenUp, ..progress });
+        self.set_progress(&record, progress.as_ref()).await?;
+        Ok(Done::Recorded { revision })
     }
 
     async fn adopt(&mut self, revision: Revision) -> Step {
@@ -366,7 +469,7 @@ impl<'a> Execution<'a> {
         let stored = self.body(revision).await?;
         // Rendered as the revision it is compared with: only then can the two be equal.
         let operation = if revision == Revision::FIRST { Operation::Install } else { Operation::Upgrade };
-        let prepared = self.prepare(revision, operation).await?;
+        let prepared = self.prepare(revision, operation, Crds::Skip).await?;
         let equal = same_objects(&stored.manifest, &prepared.release.manifest);
         let comparison = Comparison { revision, fingerprint: resolution.target.fingerprint, equal };
         self.memory.comparison = Some(comparison);
@@ -392,61 +495,89 @@ impl<'a> Execution<'a> {
         Ok(Done::Pruned { revisions: revisions.to_vec() })
     }
 
-    async fn uninstall(&mut self, revision: Revision) -> Step {
-        match self.uninstall_objects(revision).await {
+    async fn uninstall(&mut self, revision: Revision, keep_history: bool, keep: &[ObjectId]) -> Step {
+        match self.uninstall_objects(revision, keep_history, keep).await {
             Err(stopped) if self.pass.is_moot(self.shell, &stopped.failure).await => self.remove_finalizer().await,
             step => step,
         }
     }
 
-    async fn uninstall_objects(&mut self, revision: Revision) -> Step {
-        let record = self.record(revision)?.clone();
+    async fn uninstall_objects(&mut self, revision: Revision, keep_history: bool, keep: &[ObjectId]) -> Step {
+        let mut record = self.record(revision)?.clone();
         if record.status != Status::Uninstalling {
             let progress = Progress {
                 owner: self.shell.instance.clone(),
                 phase: Phase::Uninstall,
                 started: self.now,
                 deadline: self.now.saturating_add(self.pass.policy.uninstall_timeout).unwrap_or(Timestamp::MAX),
-                existed: Vec::new(),
+                existed: keep.to_vec(),
+                taken: Vec::new(),
+                recreate: Vec::new(),
                 failure: None,
             };
             let now = self.now;
-            self.rewrite(revision, Some(Some(progress.encode())), |release| {
-                release.info.status = Status::Uninstalling;
-                release.info.deleted = Some(now.into());
-                "Deletion in progress (or silently failed)".clone_into(&mut release.info.description);
-            })
-            .await?;
+            record = self
+                .rewrite_record(&record, Some(Some(progress.encode())), |release| {
+                    // Why it failed is told by its record for ever.
+                    if release.info.status != Status::Failed {
+                        DELETION_UNDERWAY.clone_into(&mut release.info.description);
+                    }
+                    release.info.status = Status::Uninstalling;
+                    release.info.deleted = Some(now.into());
+                })
+                .await?;
         }
         let mut seen = HashSet::new();
         let mut targets = Vec::new();
         let entries = self.observation.observed.history.since_last_deployed();
         let revisions: Vec<_> = entries.iter().map(Entry::revision).rev().collect();
-        for revision in revisions {
-            let release = self.body(revision).await?;
+        for of in revisions {
+            let release = if of == revision { self.body_of(&record).await? } else { self.body(of).await? };
             for target in targets_of(self.shell, self.pass, &release).await? {
-                if seen.insert(target.id.clone()) {
+                if !keep.contains(&target.id) && seen.insert(target.id.clone()) {
                     targets.push(target);
                 }
             }
         }
-        let left = self.delete(uninstall_order(targets)).await?;
-        if !left.is_empty() {
+        let rules = &self.pass.policy.rules.uninstall;
+        let left = self.delete(uninstall_order(targets), propagation(rules.propagation)).await?;
+        // What is installed again must find its names free.
+        let waits = !rules.disable_wait || self.pass.desired.asks.deleted_at.is_none();
+        if !left.is_empty() && waits {
             return Ok(Done::Deleting { left });
         }
         self.shell.live.unfollow(&self.pass.release);
-        // The newest last: what a crash leaves is still recognised as being uninstalled.
-        for record in self.shell.store.fresh_history(&self.pass.tenant, &self.pass.release).await? {
-            self.shell.store.delete(&self.pass.tenant, &self.pass.release, &record).await?;
+        match keep_history {
+            true => self.close_history(&record).await?,
+            // The newest last: what a crash leaves is still recognised as being uninstalled.
+            false => {
+                for record in self.shell.store.fresh_history(&self.pass.tenant, &self.pass.release).await? {
+                    self.shell.store.delete(&self.pass.tenant, &self.pass.release, &record).await?;
+                }
+            }
         }
         info!(release = %self.pass.release, "release uninstalled");
         Ok(Done::Deleted)
     }
 
+    /// The records stay: those that were deployed are superseded, then the newest is uninstalled, as in Helm.
+    async fn close_history(&mut self, newest: &Record) -> Result<(), Stopped> {
+        let deployed = self.observation.observed.history.deployed_besides(newest.revision);
+        self.supersede(&deployed).await?;
+        self.rewrite_record(newest, Some(None), |release| {
+            if release.info.description == DELETION_UNDERWAY {
+                "Uninstallation complete".clone_into(&mut release.info.description);
+            }
+            release.info.status = Status::Uninstalled;
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Deletes objects; the answer are those that are still there.
-    async fn delete(&self, targets: Vec<Target>) -> Result<Vec<ObjectId>, Stopped> {
+    async fn delete(&self, targets: Vec<Target>, propagation: Propagation) -> Result<Vec<ObjectId>, Stopped> {
         let (tenant, id) = (&self.pass.tenant, &self.pass.release);
-        let deletion = apply::delete(tenant, id, &targets, Propagation::Background).await;
+        let deletion = apply::delete(tenant, id, &targets, propagation).await;
         if let Some(error) = deletion.failed.into_iter().next() {
             return Err(error.into());
         }
@@ -480,14 +611,24 @@ impl<'a> Execution<'a> {
         edit: impl FnOnce(&mut Release),
     ) -> Result<(), Stopped> {
         let record = self.record(revision)?.clone();
-        let mut release = self.body_of(&record).await?;
+        self.rewrite_record(&record, progress, edit).await?;
+        Ok(())
+    }
+
+    async fn rewrite_record(
+        &mut self,
+        record: &Record,
+        progress: Option<Option<String>>,
+        edit: impl FnOnce(&mut Release),
+    ) -> Result<Record, Stopped> {
+        let mut release = self.body_of(record).await?;
         edit(&mut release);
         let labels = codec::secret_labels(&release, codec::WrittenAt::Modified(self.now));
         let change =
             Change { labels: label_changes(&record.labels, &labels), progress, body: Some(encode(&release, 0)?) };
-        let changed = self.shell.store.change(&self.pass.tenant, &self.pass.release, &record, change).await?;
+        let changed = self.shell.store.change(&self.pass.tenant, &self.pass.release, record, change).await?;
         self.memory.remember_summary(&changed, release.summary());
-        Ok(())
+        Ok(changed)
     }
 
     async fn set_progress(&mut self, record: &Record, progress: Option<&Progress>) -> Result<Record, ClusterError> {
@@ -528,15 +669,36 @@ impl<'a> Execution<'a> {
         Ok(held)
     }
 
-    /// Lets the API server judge every object before the first one is written. A rollback is judged only where the spec
-    /// asks for it: otherwise as much of it is written as can be.
-    async fn rehearse(&self, targets: &[Target], standings: &[Standing]) -> Result<(), Stopped> {
-        let taken = apply::rehearse(&self.pass.tenant, targets, standings, self.conflicts()).await?;
-        if taken.is_empty() {
-            return Ok(());
+    /// Lets the API server judge every object before the first one is written; the answer are the objects to create again,
+    /// and for which fields. A rollback is judged only where the spec asks for it: otherwise as much of it is written as
+    /// can be.
+    async fn rehearse(
+        &self,
+        release: &Release,
+        targets: &[Target],
+        standings: &[Standing],
+        newcomers: &[ObjectId],
+        force: bool,
+    ) -> Result<Vec<(Recreated, Vec<String>)>, Stopped> {
+        let rolls_back = release.info.status == Status::PendingRollback;
+        if rolls_back && !force && self.pass.policy.conflicts == Conflicts::Force {
+            return Ok(Vec::new());
         }
+        let conflicts = self.conflicts();
+        let judged = apply::rehearse(&self.pass.tenant, targets, standings, conflicts, newcomers, force).await;
+        let rehearsal = match judged.map_err(|error| of_cluster(&error)) {
+            Ok(rehearsal) => rehearsal,
+            Err(failure) if rolls_back && conflicts == apply::Conflicts::Force && !is_transient(&failure) => {
+                return Ok(Vec::new());
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        if rehearsal.owned.is_empty() {
+            return Ok(rehearsal.recreate);
+        }
+        let list = rehearsal.owned.iter();
         let list: Vec<_> =
-            taken.iter().map(|taken| format!("{} of {} by {}", taken.field, taken.object, taken.manager)).collect();
+            list.map(|taken| format!("{} of {} by {}", taken.field, taken.object, taken.manager)).collect();
         let message = format!(
             "fields are owned by others: {}; give them up there, or set conflicts: force to take them over",
             list.join(", ")
@@ -558,6 +720,12 @@ impl<'a> Execution<'a> {
 
     async fn body_of(&mut self, record: &Record) -> Result<Release, Stopped> {
         Ok(observe::body(self.shell, self.pass, self.memory, record).await?)
+    }
+
+    /// The stored revision before this one.
+    fn before(&self, revision: Revision) -> Option<Revision> {
+        let revisions = self.observation.observed.history.entries().iter().map(Entry::revision);
+        revisions.filter(|known| *known < revision).max()
     }
 
     fn record(&self, revision: Revision) -> Result<&'a Record, Stopped> {
@@ -583,6 +751,33 @@ fn masked(pass: &Pass<'_>, failure: Failure) -> Failure {
 
 fn gone(revision: Revision) -> Stopped {
     failure(FailureClass::Transient, "WriteConflict", format!("revision {revision} is not what it was")).into()
+}
+
+fn is_transient(failure: &Failure) -> bool {
+    failure.class == FailureClass::Transient
+}
+
+/// What Helm writes while it deletes.
+const DELETION_UNDERWAY: &str = "Deletion in progress (or silently failed)";
+
+fn propagation(rule: rules::Propagation) -> Propagation {
+    match rule {
+        rules::Propagation::Background => Propagation::Background,
+        rules::Propagation::Foreground => Propagation::Foreground,
+        rules::Propagation::Orphan => Propagation::Orphan,
+    }
+}
+
+/// A list for people: the first ones, and how many more.
+fn names(list: impl IntoIterator<Item = String>) -> String {
+    const SHOWN_MAX: usize = 10;
+    let mut list: Vec<_> = list.into_iter().collect();
+    let more = list.len().saturating_sub(SHOWN_MAX);
+    list.truncate(SHOWN_MAX);
+    match more {
+        0 => list.join(", "),
+        more => format!("{} and {more} more", list.join(", ")),
+    }
 }
 
 /// A record grows when its revision fails, by the cause and its log lines. One that had no room for them could never be

@@ -15,6 +15,7 @@ use crate::cluster::apply::Target;
 use crate::cluster::store::Record;
 use crate::manifest::id::ObjectId;
 use crate::plan::{Comparison, FailedAttempt};
+use crate::release::progress::Taken;
 use crate::release::{ReleaseId, ReleaseSummary, Revision};
 
 #[derive(Default)]
@@ -29,6 +30,8 @@ pub(super) struct Memory {
     body: Option<(Revision, String, Arc<[u8]>)>,
     pub(super) inventory: Option<(Revision, Arc<Vec<Target>>)>,
     pub(super) comparison: Option<Comparison>,
+    /// What the newest revision took over from others, as its progress told.
+    pub(super) taken: Option<(Revision, Vec<Taken>)>,
     pub(super) failed_attempt: Option<FailedAttempt>,
     /// What the last pass was asked for: the generation of the spec, and `pintle.dev/reconcile-at`.
     ask: Option<(Option<i64>, Option<String>)>,
@@ -78,6 +81,11 @@ impl Memory {
             Some(_) => {}
         }
         self.ask = Some(ask);
+    }
+
+    /// Whether a record is known under another version: somebody wrote it, and not this controller.
+    pub(super) fn was_changed(&self, record: &Record) -> bool {
+        self.summaries.get(&record.revision).is_some_and(|(version, _)| *version != record.resource_version)
     }
 
     pub(super) fn summary(&self, record: &Record) -> Option<&ReleaseSummary> {

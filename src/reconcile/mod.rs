@@ -18,6 +18,7 @@
 mod charts;
 mod error;
 mod execute;
+mod groundwork;
 mod mask;
 mod memory;
 mod objects;
@@ -471,6 +472,7 @@ fn needs_fresh_history(action: &Action) -> bool {
         | Action::Wait { .. }
         | Action::MarkDeployed { .. }
         | Action::MarkFailed { .. }
+        | Action::Supersede { .. }
         | Action::Stamp { .. } => false,
     }
 }

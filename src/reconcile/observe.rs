@@ -26,6 +26,7 @@ use crate::cluster::store::Record;
 use crate::manifest;
 use crate::manifest::id::ObjectId;
 use crate::plan::health::{self, Health, Live, Stage};
+use crate::plan::rules::Wait;
 use crate::plan::{Failure, FailureClass, Observed};
 use crate::release::digest::Fingerprint;
 use crate::release::history::{Entry, History};
@@ -86,6 +87,9 @@ pub(super) async fn observe(
         entries.push(entry(shell, pass, memory, record, Some(record.revision) == newest).await?);
     }
     let history: History = entries.into_iter().collect();
+    if let Some((revision, progress)) = history.newest().and_then(|it| Some((it.revision(), it.progress.as_ref()?))) {
+        memory.taken = Some((revision, progress.taken.clone()));
+    }
     let owner = shell.objects.owner(&pass.release);
     let mut rival = owner.filter(|owner| owner != pass.key).map(|owner| format!("HelmRelease {owner}"));
     if rival.is_none() && freshness == Freshness::Stored {
@@ -146,7 +150,7 @@ async fn entry(
     if let Some(summary) = memory.summary(record) {
         return Ok(Entry::new(summary.clone(), &record.labels, &annotations));
     }
-    let summary = match told_by_status(pass, record) {
+    let summary = match told_by_status(pass, record).filter(|_| !memory.was_changed(record)) {
         Some(summary) => summary,
         None => match body(shell, pass, memory, record).await {
             Ok(release) => release.summary(),
@@ -321,7 +325,11 @@ async fn health_of(
     let is_overdue =
         newest.status().is_pending() && newest.progress.as_ref().is_some_and(|progress| progress.deadline <= now);
     let mut objects = HashMap::new();
+    let ignores_jobs = pass.policy.rules.wait(newest.status()) == Wait::ExceptJobs;
     for target in targets {
+        if ignores_jobs && target.id.kind == "Job" && target.id.group == "batch" {
+            continue;
+        }
         let object = match shell.live.view(&target.id) {
             View::Seen(Some(object)) if !is_overdue => Some(object),
             // Read with the release's own rights: where there is no watch, where somebody may only have taken the label

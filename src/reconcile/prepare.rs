@@ -15,6 +15,7 @@ use tracing::info;
 
 use super::charts::LoadedChart;
 use super::error::{failure, input, of_cluster};
+use super::groundwork;
 use crate::chart::{Chart, File};
 use crate::cluster::discovery::{Discovery, Kinds};
 use crate::cluster::identity::TenantClient;
@@ -23,6 +24,7 @@ use crate::entropy::SystemEntropy;
 use crate::manifest::hooks::Event as HookEvent;
 use crate::manifest::{self, Object};
 use crate::metrics::Metrics;
+use crate::plan::rules::Crds;
 use crate::plan::{Failure, FailureClass};
 use crate::postrender::PostRenderers;
 use crate::release::marks::Marks;
@@ -38,8 +40,10 @@ pub(super) struct Prepared {
     /// The record, pending.
     pub(super) release: Release,
     pub(super) objects: Vec<Object>,
-    /// The definitions below the chart's `crds/`.
+    /// The definitions below the chart's `crds/`, as far as the rules want them written.
     pub(super) crds: Vec<serde_json::Value>,
+    /// What lies in `crds/` and is no definition: it is left alone.
+    pub(super) ignored: Vec<String>,
 }
 
 /// What to prepare.
@@ -51,6 +55,7 @@ pub(super) struct Order {
     pub(super) values: Arc<JsonMap>,
     pub(super) post_renderers: Arc<PostRenderers>,
     pub(super) marks: Marks,
+    pub(super) crds: Crds,
     /// When the release was first installed, where it was.
     pub(super) first_deployed: Option<Timestamp>,
     pub(super) now: Timestamp,
@@ -75,7 +80,9 @@ impl Renderer {
     /// Whatever is wrong with chart or values; hooks that this release of Pintle would have to run.
     pub(super) async fn prepare(&self, tenant: &TenantClient, order: Order) -> Result<Prepared, Failure> {
         let kinds = self.discovery.kinds().await.map_err(|problem| of_cluster(&problem))?;
-        let capabilities = capabilities(&kinds)?;
+        let (crds, ignored) = groundwork::definitions(&order.chart.chart, order.crds)?;
+        let coming = groundwork::coming(&crds, order.crds, &kinds);
+        let capabilities = capabilities(&kinds, &coming)?;
         let stop = Arc::new(AtomicBool::new(false));
         let options = Options {
             now: order.now,
@@ -85,6 +92,7 @@ impl Renderer {
                 discovery: self.discovery.clone(),
                 runtime: Handle::current(),
                 stop: stop.clone(),
+                coming,
                 answers: Mutex::default(),
             }),
             entropy: Arc::new(SystemEntropy),
@@ -107,13 +115,14 @@ impl Renderer {
         };
         drop(abort);
         self.metrics.render(started.elapsed());
-        result.unwrap_or_else(|problem| {
+        let (release, objects) = result.unwrap_or_else(|problem| {
             Err(failure(FailureClass::Input, "RenderFailed", format!("rendering stopped: {problem}")))
-        })
+        })?;
+        Ok(Prepared { release, objects, crds, ignored })
     }
 }
 
-fn prepare(order: Order, capabilities: &Capabilities, options: &Options) -> Result<Prepared, Failure> {
+fn prepare(order: Order, capabilities: &Capabilities, options: &Options) -> Result<(Release, Vec<Object>), Failure> {
     let info = ReleaseInfo {
         name: order.release.name.to_string(),
         namespace: order.release.namespace.clone(),
@@ -127,19 +136,7 @@ fn prepare(order: Order, capabilities: &Capabilities, options: &Options) -> Resu
     let rendered = post_render(&order, rendered)?;
     refuse_hooks(&rendered)?;
     let objects = manifest::parse(&rendered.manifest).map_err(|problem| input("InvalidManifest", &problem))?;
-    let mut crds = Vec::new();
-    for crd in &rendered.crds {
-        let text = String::from_utf8_lossy(&crd.data);
-        let parsed = manifest::parse(&text).map_err(|problem| {
-            let message = format!("{}: {}", crd.path, text::chain(&problem));
-            failure(FailureClass::Input, "InvalidManifest", message)
-        })?;
-        // Only definitions: whatever else lies there would be written without marks and never removed.
-        crds.extend(
-            parsed.into_iter().filter(|object| object.id.kind == "CustomResourceDefinition").map(|o| o.content),
-        );
-    }
-    Ok(Prepared { release: record(order, rendered), objects, crds })
+    Ok((record(order, rendered), objects))
 }
 
 /// The objects as the spec's post-renderers leave them.
@@ -255,14 +252,14 @@ fn stored_hook(hook: &manifest::hooks::Hook) -> Hook {
     }
 }
 
-fn capabilities(kinds: &Kinds) -> Result<Capabilities, Failure> {
+fn capabilities(kinds: &Kinds, coming: &[String]) -> Result<Capabilities, Failure> {
     let mut kube_version = KubeVersion::parse(&kinds.git_version)
         .map_err(|problem| failure(FailureClass::Transient, "ApiUnavailable", problem))?;
     // As Helm on a real cluster: the version in full is what a chart's range is compared with.
     kube_version.normalized = String::new();
     Ok(Capabilities {
         kube_version,
-        api_versions: kinds.api_versions.iter().cloned().collect(),
+        api_versions: kinds.api_versions.iter().chain(coming).cloned().collect(),
         helm_version: HelmVersion::default(),
     })
 }
@@ -273,6 +270,8 @@ struct ClusterLookup {
     discovery: Arc<Discovery>,
     runtime: Handle,
     stop: Arc<AtomicBool>,
+    /// Kinds that the release itself brings: there are none of them yet.
+    coming: Vec<String>,
     answers: Mutex<HashMap<Question, serde_json::Value>>,
 }
 
@@ -282,6 +281,13 @@ impl Lookup for ClusterLookup {
     fn get(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<serde_json::Value, String> {
         if self.stop.load(Ordering::Relaxed) {
             return Err("the time for rendering is over".to_owned());
+        }
+        if self
+            .coming
+            .iter()
+            .any(|it| it.strip_prefix(api_version).is_some_and(|it| it.strip_prefix('/') == Some(kind)))
+        {
+            return Ok(serde_json::json!({}));
         }
         let question = (api_version.to_owned(), kind.to_owned(), namespace.to_owned(), name.to_owned());
         if let Some(answer) = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(&question) {

@@ -42,20 +42,24 @@ impl Shell {
             (Reason::Rival { .. }, _) => self.metrics.failure(decision.reason.name()),
             _ => {}
         }
-        if outcome.done == Done::Released {
-            // The object is gone, or held by somebody else's finalizer; either way it is not ours any more.
-            return Ok(());
-        }
         let previous = pass.object.status.clone().unwrap_or_default();
         let ids: Option<Vec<ObjectId>> =
             observation.inventory.as_ref().map(|targets| targets.iter().map(|target| target.id.clone()).collect());
+        let newest = observation.observed.history.newest().map(|newest| newest.revision());
+        let taken = memory.taken.as_ref().filter(|(of, _)| Some(*of) == newest).map(|(_, taken)| taken.clone());
         let facts = Facts {
             generation: pass.object.metadata.generation.unwrap_or_default(),
             observed: &observation.observed,
             desired: &pass.desired,
             inventory: ids.as_deref(),
+            taken: taken.as_deref(),
         };
         let Summary { status, events, wake } = summarize(&previous, &facts, decision, outcome, now);
+        if outcome.done == Done::Released {
+            // The object is gone, or held by somebody else's finalizer; either way it is not ours any more.
+            self.publish(pass, decision, &events).await;
+            return Ok(());
+        }
         let transient = outcome.failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Transient);
         self.remember_failure(pass, memory, decision, outcome, now);
         let after = self.when(memory, decision, outcome, wake, now);
@@ -99,6 +103,7 @@ impl Shell {
             observed: &observed,
             desired: &pass.desired,
             inventory: None,
+            taken: None,
         };
         let Summary { mut status, events, .. } = summarize(&previous, &facts, &decision, &outcome, now);
         // What was seen before is the best that is known.

@@ -36,6 +36,8 @@ pub struct Inputs<'a> {
     pub release: &'a ReleaseId,
     /// What is changed in the rendered objects, as the spec says it; null where nothing is.
     pub post_rendering: &'a Value,
+    /// What upgrades do about the chart's `crds/`, where it is not to skip them.
+    pub crds: Option<&'a str>,
 }
 
 impl Fingerprint {
@@ -49,6 +51,9 @@ impl Fingerprint {
         });
         if !inputs.post_rendering.is_null() {
             object["postRendering"] = inputs.post_rendering.clone();
+        }
+        if let Some(crds) = inputs.crds {
+            object["crds"] = crds.into();
         }
         let text = canonical_json(&object);
         Fingerprint { formula: Formula::One, digest: Sha256::digest(text.as_bytes()).into() }
@@ -156,7 +161,7 @@ mod tests {
     }
 
     fn inputs<'a>(chart: &'a str, values: &'a Value, release: &'a ReleaseId, post_rendering: &'a Value) -> Inputs<'a> {
-        Inputs { chart_digest: chart, values: values.as_object().unwrap(), release, post_rendering }
+        Inputs { chart_digest: chart, values: values.as_object().unwrap(), release, post_rendering, crds: None }
     }
 
     #[test]
@@ -181,6 +186,11 @@ mod tests {
         ] {
             assert_ne!(base, other);
         }
+        let release = ReleaseId { namespace: "apps".to_owned(), name: ReleaseName::parse("web").unwrap() };
+        let values = json!({"a": 1});
+        let inputs = inputs("sha256:a", &values, &release, &Value::Null);
+        assert_eq!(base, Fingerprint::of(inputs));
+        assert_ne!(base, Fingerprint::of(Inputs { crds: Some("Create"), ..inputs }));
     }
 
     #[test]

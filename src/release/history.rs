@@ -214,8 +214,13 @@ mod tests {
     fn fingerprint(content: &str) -> Fingerprint {
         let release = ReleaseId { namespace: "apps".to_owned(), name: ReleaseName::parse("web").unwrap() };
         let (values, post_rendering) = (serde_json::Map::new(), serde_json::Value::Null);
-        let inputs =
-            Inputs { chart_digest: content, values: &values, release: &release, post_rendering: &post_rendering };
+        let inputs = Inputs {
+            chart_digest: content,
+            values: &values,
+            release: &release,
+            post_rendering: &post_rendering,
+            crds: None,
+        };
         Fingerprint::of(inputs)
     }
 

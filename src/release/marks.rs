@@ -134,6 +134,7 @@ mod tests {
                 values: &values,
                 release: &release,
                 post_rendering: &serde_json::Value::Null,
+                crds: None,
             })),
             verified: true,
             failures: Some(2),

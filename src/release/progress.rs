@@ -26,9 +26,30 @@ pub struct Progress {
     /// Objects of the manifest that stood in the cluster before the attempt: remediation never deletes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub existed: Vec<ObjectId>,
+    /// Objects of others that the attempt takes over, and from whom.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<Taken>,
+    /// Objects to delete and create again, because fields change that cannot be changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recreate: Vec<Recreated>,
     /// Why applying can never succeed, once that is known; the next decision gives the revision up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+}
+
+/// An object that belonged to somebody else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    pub object: ObjectId,
+    /// `release apps/other`, or the field managers that wrote it.
+    pub from: String,
+}
+
+/// An object to delete and create again. Only the one of this uid is deleted: after a crash its successor stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recreated {
+    pub object: ObjectId,
+    pub uid: String,
 }
 
 /// The stages of an attempt, in order.
@@ -39,8 +60,10 @@ pub enum Phase {
     Apply,
     /// All objects are written; they are watched until healthy.
     Wait,
-    /// A failed first install: what it created is being deleted.
+    /// The attempt failed: what it created is being deleted.
     Cleanup,
+    /// The attempt failed, and its objects stand until something is done about them. Kept for what stood before it.
+    GivenUp,
     /// The release is being deleted.
     Uninstall,
 }
@@ -69,6 +92,8 @@ mod tests {
             started: "2026-11-23T12:00:00Z".parse().unwrap(),
             deadline: "2026-11-23T12:05:00Z".parse().unwrap(),
             existed: vec![],
+            taken: vec![],
+            recreate: vec![],
             failure: None,
         };
         let text = progress.encode();

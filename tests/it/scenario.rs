@@ -12,9 +12,10 @@ use jiff::SignedDuration;
 use pintle::api::HelmReleaseStatus;
 use pintle::api::summarize::{Facts, Wake, failed_attempt, summarize};
 use pintle::plan::outcome::Done;
+use pintle::plan::rules::{Deletion, Remedy, Wait};
 use pintle::plan::{Action, Failure, FailureClass, Health, Outcome};
-use pintle::release::Status;
 use pintle::release::marks::RetryToken;
+use pintle::release::{Revision, Status};
 
 use crate::world::{World, cause};
 
@@ -89,11 +90,35 @@ impl Stage {
                 world.policy.install_retries = count.parse().unwrap();
             }
             ("keep", count) => world.policy.history_max = count.parse().unwrap(),
+            ("rule", rule) => {
+                let rules = &mut world.policy.rules;
+                match rule {
+                    "upgrade.disableWait" => rules.upgrade.wait = Wait::Nothing,
+                    "upgrade.cleanupOnFail" => rules.upgrade.cleanup_on_fail = true,
+                    "upgrade.remediateLastFailure=false" => rules.upgrade.remediate_last_failure = false,
+                    "upgrade.strategy=uninstall" => rules.upgrade.remedy = Remedy::Uninstall,
+                    "install.remediateLastFailure=false" => rules.install.remediate_last_failure = false,
+                    "install.replace=false" => rules.install.replace = false,
+                    "uninstall.keepHistory" => rules.uninstall.keep_history = true,
+                    "deletionPolicy=orphan" => rules.deletion = Some(Deletion::Orphan),
+                    "deletionPolicy=uninstall" => rules.deletion = Some(Deletion::Uninstall),
+                    _ => panic!("unknown rule {rule:?}"),
+                }
+            }
             ("suspend", _) => world.asks.suspend = true,
             ("resume", _) => (world.asks.suspend, world.asks.hold) = (false, None),
             ("hold", reason) => world.asks.hold = Some(reason.to_owned()),
             ("retry", value) => world.asks.retry = RetryToken::of(value),
             ("delete", _) => world.asks.deleted_at = Some(world.now),
+            // The HelmRelease is made anew.
+            ("create", _) => (world.asks.deleted_at, world.finalizer) = (None, true),
+            ("lose-progress", _) => world.records.last_mut().unwrap().progress = None,
+            ("edit-status", rest) => {
+                let (revision, status) = rest.split_once(' ').unwrap();
+                let revision = Revision(revision.parse().unwrap());
+                let record = world.records.iter_mut().find(|record| record.release.revision == revision).unwrap();
+                record.release.info.status = status.parse().unwrap();
+            }
             ("helm", "uninstall") => {
                 world.records.clear();
                 world.live = None;
@@ -160,7 +185,13 @@ impl Stage {
                 (Action::CleanUp { .. }, _) => world.health = Health::Healthy,
                 _ => {}
             }
-            let facts = Facts { generation: self.generation, observed: &observed, desired: &desired, inventory: None };
+            let facts = Facts {
+                generation: self.generation,
+                observed: &observed,
+                desired: &desired,
+                inventory: None,
+                taken: None,
+            };
             let summary = summarize(&self.status, &facts, &decision, &outcome, world.now);
             let same =
                 summarize(&summary.status, &facts, &decision, &outcome, world.now + SignedDuration::from_secs(1));

@@ -69,7 +69,13 @@ pub(crate) fn fingerprint(content: char) -> Fingerprint {
     let of = |content: char| {
         let (digest, values) = (content.to_string(), serde_json::Map::new());
         let post_rendering = &serde_json::Value::Null;
-        Fingerprint::of(Inputs { chart_digest: &digest, values: &values, release: &release_id(), post_rendering })
+        Fingerprint::of(Inputs {
+            chart_digest: &digest,
+            values: &values,
+            release: &release_id(),
+            post_rendering,
+            crds: None,
+        })
     };
     ALL.get_or_init(|| ('a'..='z').map(|content| (content, of(content))).collect())[&content]
 }
@@ -206,7 +212,7 @@ impl World {
                 self.apply(*revision)?
             }
             Action::ContinueApply { revision } => self.apply(*revision)?,
-            Action::MarkDeployed { revision, supersede, description } => {
+            Action::MarkDeployed { revision, supersede, description, verified } => {
                 for other in supersede {
                     self.write()?;
                     self.record(*other).release.info.status = Status::Superseded;
@@ -216,7 +222,7 @@ impl World {
                 record.release.info.status = Status::Deployed;
                 record.release.info.description = description.clone();
                 record.progress = None;
-                let marks = Marks { verified: true, ..Marks::read(&record.labels, *revision) };
+                let marks = Marks { verified: *verified, ..Marks::read(&record.labels, *revision) };
                 marks.write(*revision, &mut record.labels);
                 Done::Recorded { revision: *revision }
             }
@@ -225,9 +231,8 @@ impl World {
                 let record = self.record(*revision);
                 record.release.info.status = Status::Failed;
                 record.release.info.description = cause.clone();
-                record.progress = record.progress.take().filter(|_| *clean_up);
                 if let Some(progress) = &mut record.progress {
-                    progress.phase = Phase::Cleanup;
+                    progress.phase = if *clean_up { Phase::Cleanup } else { Phase::GivenUp };
                 }
                 if let Some(failures) = failures {
                     let marks = Marks { failures: Some(*failures), ..Marks::read(&record.labels, *revision) };
@@ -236,11 +241,24 @@ impl World {
                 Done::Recorded { revision: *revision }
             }
             Action::CleanUp { revision, .. } => {
+                let stands = self.observed().history.stands();
                 self.write()?;
-                self.live = None;
+                // Of an upgrade only what it created goes; what it changed stands until it is rolled back.
+                self.live = self.live.filter(|_| stands);
                 self.write()?;
-                self.record(*revision).progress = None;
+                let record = self.record(*revision);
+                record.progress = record.progress.take().filter(|_| stands);
+                if let Some(progress) = &mut record.progress {
+                    progress.phase = Phase::GivenUp;
+                }
                 Done::Recorded { revision: *revision }
+            }
+            Action::Supersede { revisions } => {
+                for revision in revisions {
+                    self.write()?;
+                    self.record(*revision).release.info.status = Status::Superseded;
+                }
+                Done::Nothing
             }
             Action::Adopt { revision } => {
                 let comparison = Comparison {
@@ -264,14 +282,25 @@ impl World {
                 }
                 Done::Pruned { revisions: revisions.clone() }
             }
-            Action::Uninstall { revision } => {
+            Action::Uninstall { revision, keep_history, keep } => {
                 self.write()?;
                 let now = self.now;
                 let record = self.record(*revision);
                 record.release.info.status = Status::Uninstalling;
-                record.progress = Some(progress(now, Phase::Uninstall, Vec::new()));
+                record.progress = Some(progress(now, Phase::Uninstall, keep.clone()));
                 self.write()?;
                 self.live = None;
+                if *keep_history {
+                    for deployed in self.observed().history.deployed_besides(*revision) {
+                        self.write()?;
+                        self.record(deployed).release.info.status = Status::Superseded;
+                    }
+                    self.write()?;
+                    let record = self.record(*revision);
+                    record.release.info.status = Status::Uninstalled;
+                    record.progress = None;
+                    return Ok(Outcome::done(Done::Deleted));
+                }
                 while !self.records.is_empty() {
                     self.write()?;
                     self.records.remove(0);
@@ -376,5 +405,14 @@ impl World {
 
 fn progress(now: Timestamp, phase: Phase, existed: Vec<ObjectId>) -> Progress {
     let deadline = now + SignedDuration::from_mins(5);
-    Progress { owner: "pintle-0".to_owned(), phase, started: now, deadline, existed, failure: None }
+    Progress {
+        owner: "pintle-0".to_owned(),
+        phase,
+        started: now,
+        deadline,
+        existed,
+        taken: Vec::new(),
+        recreate: Vec::new(),
+        failure: None,
+    }
 }
