@@ -196,6 +196,7 @@ impl Story<'_> {
             | Reason::Abandoned { .. }
             | Reason::ProgressLost { .. }
             | Reason::SeveralDeployed { .. }
+            | Reason::Mislabelled { .. }
             | Reason::UpgradeFailed { .. }
             | Reason::InstallFailed { .. }
             | Reason::AdoptionUndecided { .. }
@@ -248,8 +249,9 @@ impl Story<'_> {
     /// The health of what runs, whatever else is going on.
     fn add_health(&self, set: &mut Conditions<'_>) {
         let observed = self.facts.observed;
-        let Some(newest) = observed.history.newest().filter(|it| it.progress.is_some() || observed.history.stands())
-        else {
+        let cleaned_up = |it: &Entry| it.progress.as_ref().is_some_and(|progress| progress.phase == Phase::Cleanup);
+        let is_there = |it: &&Entry| it.progress.is_some() && !cleaned_up(it) || observed.history.stands();
+        let Some(newest) = observed.history.newest().filter(is_there) else {
             return;
         };
         match &observed.health {
@@ -393,7 +395,7 @@ impl Story<'_> {
                 }
                 _ => format!("uninstalling: {reason}"),
             },
-            (Action::Supersede { .. }, reason) => format!("{}; {reason}", deployed()),
+            (Action::Supersede { .. } | Action::Relabel { .. }, reason) => format!("{}; {reason}", deployed()),
             (_, reason) => reason.to_string(),
         }
     }
@@ -555,7 +557,7 @@ impl Story<'_> {
             (Action::Uninstall { .. }, _) if self.outcome.done == Done::Deleted => {
                 tell(EventKind::Normal, "UninstallSucceeded", "all objects of the release are gone".to_owned());
             }
-            (Action::Supersede { .. }, _) => {
+            (Action::Supersede { .. } | Action::Relabel { .. }, _) => {
                 tell(EventKind::Warning, self.decision.reason.name(), self.decision.reason.to_string());
             }
             (Action::RemoveFinalizer, Some(_)) if is_leaving(&self.decision.reason) => {

@@ -45,6 +45,8 @@ pub enum Action {
     MarkDeployed { revision: Revision, supersede: Vec<Revision>, description: String, verified: bool },
     /// Mark revisions superseded: somebody left more than one deployed.
     Supersede { revisions: Vec<Revision> },
+    /// Write the labels of revisions anew, as their records have it.
+    Relabel { revisions: Vec<Revision> },
     /// Mark the revision failed, in one write: status, description, marks, and the phase of its progress (cleanup where
     /// `clean_up`, given up otherwise).
     MarkFailed {
@@ -89,6 +91,7 @@ impl Action {
             Action::Wait { .. } => "Wait",
             Action::MarkDeployed { .. } => "MarkDeployed",
             Action::Supersede { .. } => "Supersede",
+            Action::Relabel { .. } => "Relabel",
             Action::MarkFailed { .. } => "MarkFailed",
             Action::Rollback { .. } => "Rollback",
             Action::CleanUp { .. } => "CleanUp",
@@ -147,7 +150,7 @@ impl fmt::Display for Action {
             Action::Upgrade { revision, from } => write!(f, "{name} {{ {from} -> {revision} }}"),
             Action::Wait { revision, at_most } => write!(f, "{name} {{ {revision}, at most {at_most:#} }}"),
             Action::Rollback { revision, from, to } => write!(f, "{name} {{ {from} -> {to} as {revision} }}"),
-            Action::PruneHistory { revisions } | Action::Supersede { revisions } => {
+            Action::PruneHistory { revisions } | Action::Supersede { revisions } | Action::Relabel { revisions } => {
                 let revisions: Vec<_> = revisions.iter().map(ToString::to_string).collect();
                 write!(f, "{name} {{ {} }}", revisions.join(", "))
             }

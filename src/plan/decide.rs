@@ -285,11 +285,18 @@ pub(crate) fn unwell_for(observed: &Observed, now: Timestamp) -> Option<(String,
     Some((why, observed.unhealthy_since.map_or(SignedDuration::ZERO, |since| now.duration_since(since))))
 }
 
-/// Where nothing else is to be done, records beyond the limit are deleted.
+/// Where nothing else is to be done, labels that somebody changed are put right and records beyond the limit deleted.
 fn tidy(decision: Decision, observed: &Observed, desired: &Desired) -> Decision {
+    if decision.action != Action::Nothing {
+        return decision;
+    }
+    if !observed.mislabelled.is_empty() && observed.history.ever_ours() {
+        let revisions = observed.mislabelled.clone();
+        return Action::Relabel { revisions: revisions.clone() }.because(Reason::Mislabelled { revisions });
+    }
     let max = desired.policy.history_max;
     let revisions = observed.history.prunable(max);
-    if decision.action != Action::Nothing || revisions.is_empty() {
+    if revisions.is_empty() {
         return decision;
     }
     let stored = observed.history.entries().len();
@@ -343,7 +350,8 @@ fn start(observed: &Observed, desired: &Desired, now: Timestamp) -> Start {
         _ if lifted => Reason::RetryRequested { chart },
         _ if failures > 0 => Reason::RetryAfterFailure { chart, failures, retries },
         Some(newest) if stands => {
-            Reason::FingerprintChanged { chart, from: newest.marks.fingerprint, to: target.fingerprint }
+            let from = newest.marks.fingerprint.filter(|_| newest.status() != Status::Unknown);
+            Reason::FingerprintChanged { chart, from, to: target.fingerprint }
         }
         _ => Reason::NotInstalled { chart },
     };

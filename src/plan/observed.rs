@@ -25,6 +25,8 @@ pub struct Observed {
     pub rival: Option<String>,
     /// What comparing an adopted release with the desired manifest gave, once that was done.
     pub comparison: Option<Comparison>,
+    /// Revisions whose labels tell another status than their records.
+    pub mislabelled: Vec<Revision>,
     /// The last attempt that failed before a revision was stored; such failures leave no record in history.
     pub failed_attempt: Option<FailedAttempt>,
 }
@@ -38,6 +40,7 @@ impl Observed {
             unhealthy_since: None,
             rival: None,
             comparison: None,
+            mislabelled: Vec::new(),
             failed_attempt: None,
         }
     }

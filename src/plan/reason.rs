@@ -75,6 +75,10 @@ pub enum Reason {
         revision: Revision,
         status: Status,
     },
+    /// Labels tell another status than the records that carry them.
+    Mislabelled {
+        revisions: Vec<Revision>,
+    },
     /// More than one revision says that it is deployed; the newest one is.
     SeveralDeployed {
         newest: Revision,
@@ -211,6 +215,7 @@ impl Reason {
             Reason::HealthCheckPassed { .. } => "HealthCheckPassed",
             Reason::NotWaitedFor { .. } => "NotWaitedFor",
             Reason::ProgressLost { .. } => "ProgressLost",
+            Reason::Mislabelled { .. } => "Mislabelled",
             Reason::SeveralDeployed { .. } => "SeveralDeployed",
             Reason::HealthCheckFailed { .. } => "HealthCheckFailed",
             Reason::DeadlineExceeded { .. } => "DeadlineExceeded",
@@ -266,6 +271,10 @@ impl fmt::Display for Reason {
             }
             Reason::ProgressLost { revision, status } => {
                 write!(f, "revision {revision} was left {status}, and how far it came is not recorded any more")
+            }
+            Reason::Mislabelled { revisions } => {
+                let revisions: Vec<_> = revisions.iter().map(ToString::to_string).collect();
+                write!(f, "somebody changed the status label of revision {}", revisions.join(", "))
             }
             Reason::SeveralDeployed { newest, others } => {
                 let others: Vec<_> = others.iter().map(ToString::to_string).collect();

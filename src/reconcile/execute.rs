@@ -100,6 +100,7 @@ impl<'a> Execution<'a> {
                 self.mark_deployed(*revision, supersede, description, *verified).await
             }
             Action::Supersede { revisions } => self.supersede(revisions).await,
+            Action::Relabel { revisions } => self.relabel(revisions).await,
             Action::MarkFailed { revision, cause, failures, clean_up } => {
                 self.mark_failed(*revision, cause, *failures, *clean_up).await
             }
@@ -403,6 +404,14 @@ impl<'a> Execution<'a> {
     async fn supersede(&mut self, revisions: &[Revision]) -> Step {
         for revision in revisions {
             self.rewrite(*revision, None, |release| release.info.status = Status::Superseded).await?;
+        }
+        Ok(revisions.last().map_or(Done::Nothing, |revision| Done::Recorded { revision: *revision }))
+    }
+
+    async fn relabel(&mut self, revisions: &[Revision]) -> Step {
+        for revision in revisions {
+            // What the record says is written over what its labels say.
+            self.rewrite(*revision, None, |_| {}).await?;
         }
         Ok(revisions.last().map_or(Done::Nothing, |revision| Done::Recorded { revision: *revision }))
     }

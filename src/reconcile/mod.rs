@@ -473,6 +473,7 @@ fn needs_fresh_history(action: &Action) -> bool {
         | Action::MarkDeployed { .. }
         | Action::MarkFailed { .. }
         | Action::Supersede { .. }
+        | Action::Relabel { .. }
         | Action::Stamp { .. } => false,
     }
 }

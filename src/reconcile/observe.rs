@@ -30,6 +30,7 @@ use crate::plan::rules::Wait;
 use crate::plan::{Failure, FailureClass, Observed};
 use crate::release::digest::Fingerprint;
 use crate::release::history::{Entry, History};
+use crate::release::progress::Phase;
 use crate::release::{ChartVersion, Info, Release, ReleaseSummary, Revision, Status, codec, progress};
 
 /// A look at Pods costs a request a workload, so the first waits for those that start at once.
@@ -86,6 +87,7 @@ pub(super) async fn observe(
     for record in &records {
         entries.push(entry(shell, pass, memory, record, Some(record.revision) == newest).await?);
     }
+    let mislabelled = mislabelled(&records, &entries);
     let history: History = entries.into_iter().collect();
     if let Some((revision, progress)) = history.newest().and_then(|it| Some((it.revision(), it.progress.as_ref()?))) {
         memory.taken = Some((revision, progress.taken.clone()));
@@ -97,7 +99,7 @@ pub(super) async fn observe(
     }
 
     let failed_attempt = memory.failed_attempt.clone();
-    let mut observed = Observed { history, rival, failed_attempt, ..Observed::nothing() };
+    let mut observed = Observed { history, rival, failed_attempt, mislabelled, ..Observed::nothing() };
     observed.comparison = memory.comparison;
     let mut inventory = None;
     if observed.rival.is_none() && runs(&observed.history) {
@@ -131,8 +133,11 @@ async fn rival_of_flux(shell: &Shell, pass: &Pass<'_>) -> Option<String> {
 fn runs(history: &History) -> bool {
     history.newest().is_some_and(|newest| match newest.status() {
         Status::Deployed | Status::PendingInstall | Status::PendingUpgrade | Status::PendingRollback => true,
-        // What a failed upgrade left is about to be rolled back; what a failed install left, deleted.
-        Status::Failed => history.stands(),
+        // What a failed upgrade left is about to be rolled back; what a failed install left, deleted, or looked at.
+        Status::Failed => {
+            let left = newest.progress.as_ref().is_some_and(|progress| progress.phase == Phase::GivenUp);
+            history.stands() || left
+        }
         Status::Unknown | Status::Uninstalled | Status::Superseded | Status::Uninstalling => false,
     })
 }
@@ -161,6 +166,14 @@ async fn entry(
     };
     memory.remember_summary(record, summary.clone());
     Ok(Entry::new(summary, &record.labels, &annotations))
+}
+
+/// Revisions whose labels tell another status than their records: somebody edited one of the two, and Helm searches by
+/// labels. A record that cannot be read tells nothing.
+fn mislabelled(records: &[Record], entries: &[Entry]) -> Vec<Revision> {
+    let pairs = records.iter().zip(entries);
+    let wrong = pairs.filter(|(record, entry)| record.status != entry.status() && entry.status() != Status::Unknown);
+    wrong.map(|(record, _)| record.revision).collect()
 }
 
 /// Our status lists the revisions as we saw them last; where labels say the same, the body need not be read.

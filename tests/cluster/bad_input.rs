@@ -606,7 +606,7 @@ async fn target_namespace_that_does_not_exist_is_named_and_awaited() {
                 && sentence.contains(&format!("namespaces \"{nowhere}\" not found")),
             "{sentence}"
         );
-        assert!(sentence.ends_with("create the Namespace"), "{sentence}");
+        assert!(sentence.ends_with("create the Namespace, or set install.createNamespace"), "{sentence}");
         assert_eq!(find(&object, "Ready").unwrap(), ("False".into(), "NamespaceMissing".into()));
         street.is_told("away", "NamespaceMissing").await;
         street.neighbour_is_upgraded().await;

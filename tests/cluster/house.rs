@@ -306,7 +306,9 @@ impl House {
     pub(crate) fn objects(&self, kind: &str) -> Api<DynamicObject> {
         let (group, version, plural) = match kind {
             "Deployment" => ("apps", "v1", "deployments"),
+            "StatefulSet" => ("apps", "v1", "statefulsets"),
             "ConfigMap" => ("", "v1", "configmaps"),
+            "PersistentVolumeClaim" => ("", "v1", "persistentvolumeclaims"),
             "Secret" => ("", "v1", "secrets"),
             "Service" => ("", "v1", "services"),
             "ServiceAccount" => ("", "v1", "serviceaccounts"),

@@ -10,6 +10,7 @@ mod env;
 mod faults;
 mod git_sync;
 mod house;
+mod lifecycle;
 mod proxy;
 mod releases;
 mod sources;

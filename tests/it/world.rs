@@ -144,6 +144,7 @@ impl World {
             unhealthy_since: self.unhealthy_since,
             rival: self.rival.clone(),
             comparison: self.comparison,
+            mislabelled: Vec::new(),
             failed_attempt: self.failed_attempt.clone(),
         }
     }
@@ -253,6 +254,7 @@ impl World {
                 }
                 Done::Recorded { revision: *revision }
             }
+            Action::Relabel { .. } => unreachable!("labels and records of this world are one"),
             Action::Supersede { revisions } => {
                 for revision in revisions {
                     self.write()?;
