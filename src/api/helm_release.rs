@@ -105,6 +105,7 @@ pub struct HelmReleaseSpec {
     /// What happens when the HelmRelease is deleted: `uninstall` deletes the release with its objects and records,
     /// `orphan` leaves all of them for helm or another owner. Default: `uninstall`, but `orphan` while suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["uninstall", "orphan"]))] // without null, which kubectl cannot read there
     pub deletion_policy: Option<DeletionPolicy>,
     /// What happens to fields that another manager owns: `force` takes them over and reports each, `fail` refuses
     /// before the first write and lists all.
@@ -325,6 +326,8 @@ pub struct InstallSpec {
     /// Which CustomResourceDefinitions of the chart's `crds/` folder are written before the install: `Skip` none,
     /// `Create` those that do not exist, `CreateReplace` all. Default: `Create`. They stay when the release goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Skip", "Create", "CreateReplace"]))]
+    // without null, which kubectl cannot read there
     pub crds: Option<CrdsSpec>,
     /// Whether a release that was uninstalled with its records kept may be installed over. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -356,6 +359,8 @@ pub struct UpgradeSpec {
     /// `Create` those that do not exist, `CreateReplace` all; a version that objects are stored in cannot be dropped.
     /// Default: `Skip`. A rollback does not bring older ones back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Skip", "Create", "CreateReplace"]))]
+    // without null, which kubectl cannot read there
     pub crds: Option<CrdsSpec>,
     /// Whether an object is deleted and created again where the upgrade changes a field of it that cannot be changed.
     /// Its Pods are restarted all at once. Objects whose deletion would take data along (PersistentVolumeClaim,

@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use pintle::plan::rules::{Remedy, Rules, Wait};
 use pintle::plan::{Action, Decision, Health, Reason};
 use pintle::release::Status;
 use pintle::release::marks::RetryToken;
+use pintle::release::progress::Phase;
 
-use crate::world::{World, cause, fingerprint};
+use crate::world::{Record, World, cause, fingerprint};
 
 /// More steps than any walk needs: a walk that takes so many turns in a circle.
 const STEPS_MAX: usize = 100;
@@ -203,11 +205,50 @@ fn assert_settled(world: &World, decision: &Decision) {
         Reason::Held(_) => match status {
             Some(Status::Deployed) => assert_eq!(world.live, newest.map(|record| record.content), "{line}"),
             Some(Status::Failed) if newest.is_some_and(|record| record.content == 'x') => {}
+            // Left for a person to look at.
+            Some(Status::Failed) if newest.is_some_and(is_given_up) => {
+                assert_eq!(world.live, newest.map(|record| record.content), "{line}");
+            }
             _ => assert_eq!(world.live, None, "{line}"),
         },
         Reason::RollbackFailed { .. } | Reason::ForeignPending { .. } => {}
         reason => panic!("a walk ends with {reason:?}: {line}"),
     }
+}
+
+fn is_given_up(record: &Record) -> bool {
+    record.progress.as_ref().is_some_and(|progress| progress.phase == Phase::GivenUp)
+}
+
+#[test]
+fn every_remedy_settles_within_its_budget() {
+    let remedies: [(fn(&mut Rules), usize); 4] = [
+        (|rules| rules.upgrade.remedy = Remedy::Uninstall, 2),
+        (|rules| rules.upgrade.remediate_last_failure = false, 1),
+        (|rules| rules.upgrade.cleanup_on_fail = true, 1),
+        (|rules| rules.upgrade.wait = Wait::Nothing, 1),
+    ];
+    for (choose, attempts_max) in remedies {
+        for crashes in [0, 1] {
+            all_walks(|chooser| {
+                let mut world = World::running_a();
+                world.want = 'b';
+                choose(&mut world.policy.rules);
+                let attempts = walk(&mut world, chooser, Luck { crashes, ..Luck::default() });
+                // An attempt that died before its record was stored is none.
+                assert!(attempts[&'b'] <= attempts_max + crashes, "{attempts:?}: {}", world.history_line());
+            });
+        }
+    }
+}
+
+#[test]
+fn an_install_that_is_left_gives_way_to_the_next_one() {
+    all_walks(|chooser| {
+        let mut world = World::empty();
+        world.policy.rules.install.remediate_last_failure = false;
+        walk(&mut world, chooser, Luck { changes: 1, crashes: 1, ..Luck::default() });
+    });
 }
 
 #[test]
