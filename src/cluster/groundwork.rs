@@ -24,11 +24,11 @@ const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(60);
 /// Whether it is missing is looked up as the controller: a release may well have no right to read namespaces. One that
 /// exists is not touched, whoever made it.
 pub async fn ensure_namespace(controller: &ControllerClient, tenant: &TenantClient, name: &str) -> Result<bool, Error> {
-    let describe = || format!("Namespace {name}");
     let path = format!("/api/v1/namespaces/{name}");
-    if wire::send(&controller.client(), Method::GET, &path, None, Want::Metadata).await.is_ok() {
-        return Ok(false);
-    }
+    let known_missing = match wire::send(&controller.client(), Method::GET, &path, None, Want::Metadata).await {
+        Ok(_) => return Ok(false),
+        Err(source) => Error::of("read", format!("Namespace {name}"), "Namespace", source).is_not_found(),
+    };
     // The label is Helm's.
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"name": name}}});
@@ -36,8 +36,10 @@ pub async fn ensure_namespace(controller: &ControllerClient, tenant: &TenantClie
     let path = format!("/api/v1/namespaces?fieldManager={FIELD_MANAGER}");
     match wire::send(tenant.client(), Method::POST, &path, body, Want::Metadata).await {
         Ok(_) => Ok(true),
-        Err(source) => match Error::of("create", describe(), "Namespace", source) {
+        Err(source) => match Error::of("create", format!("Namespace {name}"), "Namespace", source) {
             error if error.is_already_exists() => Ok(false),
+            // It may well be there: what comes next will tell.
+            error if !known_missing && matches!(error.answer, Answer::Refused { .. }) => Ok(false),
             error => Err(error),
         },
     }

@@ -273,7 +273,7 @@ async fn a_folder_is_applied_with_namespaces_and_definitions_first() {
     assert_eq!(map["metadata"]["labels"]["pintle.dev/gitsync"], "fleet");
     assert_eq!(map["metadata"]["managedFields"][0]["manager"], "pintle-gitsync");
     assert_eq!(map["metadata"]["managedFields"][0]["operation"], "Apply");
-    assert!(world.get("helmrelease hr").is_some());
+    assert!(world.get("helmreleases.pintle.dev hr").is_some());
     assert!(world.maps().is_empty(), "what is not below the path is not applied");
 
     // Leaving the folder, all of it goes: the definition last, since its objects would go with it.
@@ -532,13 +532,13 @@ async fn releases_are_pruned_first_and_waited_for() {
     let third = world.push("back");
     let status = world.status_when("returning", |status| ready(status) == "Unknown WaitingForDeletion").await;
     assert!(status["summary"].as_str().unwrap().contains("it is made again then"), "{status:#}");
-    let uid = world.get("helmrelease hr").unwrap()["metadata"]["uid"].clone();
-    world.kubectl(r#"patch helmrelease hr --type=merge -p {"metadata":{"finalizers":null}}"#);
+    let uid = world.get("helmreleases.pintle.dev hr").unwrap()["metadata"]["uid"].clone();
+    world.kubectl(r#"patch helmreleases.pintle.dev hr --type=merge -p {"metadata":{"finalizers":null}}"#);
     world.applied(&third).await;
-    assert_ne!(world.get("helmrelease hr").unwrap()["metadata"]["uid"], uid);
+    assert_ne!(world.get("helmreleases.pintle.dev hr").unwrap()["metadata"]["uid"], uid);
     assert_eq!(world.maps(), ["b", "c", "d"]);
     assert_ne!(second, third);
-    world.kubectl(r#"patch helmrelease hr --type=merge -p {"metadata":{"finalizers":null}}"#);
+    world.kubectl(r#"patch helmreleases.pintle.dev hr --type=merge -p {"metadata":{"finalizers":null}}"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use pintle::release::{Status, codec};
 use serde_json::{Value, json};
 
 use crate::env::{Folder, env, name, run};
-use crate::house::{House, archive, find, is, is_for, newest, summary, with_controller};
+use crate::house::{House, archive, find, is, is_for, newest, summary, with_controller, with_temp_ns};
 
 /// The chart `any`, pushed into a folder of its own: its objects are its values.
 struct Chart {
@@ -176,6 +176,41 @@ async fn force_creates_objects_again_and_their_rollback_too() {
         let set = house.get("StatefulSet", "db").await.unwrap();
         assert_eq!(set["spec"]["serviceName"], "other");
         assert_ne!(set["metadata"]["uid"], second);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crash_between_deleting_and_creating_again_loses_nothing() {
+    let chart = Chart::push(&[]);
+    with_temp_ns(|house: Arc<House>| async move {
+        let finalizers = |finalizers: Value| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+        let params = PatchParams::default();
+        let force = json!({"upgrade": {"force": true}});
+        let first = house.start_named("first").await;
+        house
+            .apply_spec("web", chart.with(json!([stateful_set("db"), config("a", json!({"a": "1"}))]), force.clone()))
+            .await;
+        house.wait_ready(1).await;
+        let before = uid(&house, "StatefulSet", "db").await;
+        house.objects("StatefulSet").patch("db", &params, &finalizers(json!(["example.com/held"]))).await.unwrap();
+
+        house
+            .apply_spec("web", chart.with(json!([stateful_set("other"), config("a", json!({"a": "2"}))]), force))
+            .await;
+        let deleted = |object: Option<&Value>| object.is_some_and(|it| !it["metadata"]["deletionTimestamp"].is_null());
+        house.wait_for("StatefulSet", "db", "deleted", deleted).await;
+        drop(first);
+        house.objects("StatefulSet").patch("db", &params, &finalizers(Value::Null)).await.unwrap();
+        house.wait_for("StatefulSet", "db", "gone", |object| object.is_none()).await;
+        assert_eq!(house.helm_history(), ["1 deployed", "2 pending-upgrade"]);
+
+        let second = house.start_named("second").await;
+        house.wait_ready(2).await;
+        let set = house.get("StatefulSet", "db").await.unwrap();
+        assert_eq!(set["spec"]["serviceName"], "other");
+        assert_ne!(set["metadata"]["uid"], before);
+        second.stop().await;
     })
     .await;
 }

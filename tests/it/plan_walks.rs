@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use pintle::plan::rules::{Remedy, Rules, Wait};
+use pintle::plan::rules::{Remedy, UpgradeRules, Wait};
 use pintle::plan::{Action, Decision, Health, Reason};
 use pintle::release::Status;
 use pintle::release::marks::RetryToken;
@@ -222,18 +222,18 @@ fn is_given_up(record: &Record) -> bool {
 
 #[test]
 fn every_remedy_settles_within_its_budget() {
-    let remedies: [(fn(&mut Rules), usize); 4] = [
-        (|rules| rules.upgrade.remedy = Remedy::Uninstall, 2),
-        (|rules| rules.upgrade.remediate_last_failure = false, 1),
-        (|rules| rules.upgrade.cleanup_on_fail = true, 1),
-        (|rules| rules.upgrade.wait = Wait::Nothing, 1),
-    ];
-    for (choose, attempts_max) in remedies {
+    let default = UpgradeRules::default;
+    for (upgrade, attempts_max) in [
+        (UpgradeRules { remedy: Remedy::Uninstall, ..default() }, 2),
+        (UpgradeRules { remediate_last_failure: false, ..default() }, 1),
+        (UpgradeRules { cleanup_on_fail: true, ..default() }, 1),
+        (UpgradeRules { wait: Wait::Nothing, ..default() }, 1),
+    ] {
         for crashes in [0, 1] {
             all_walks(|chooser| {
                 let mut world = World::running_a();
                 world.want = 'b';
-                choose(&mut world.policy.rules);
+                world.policy.rules.upgrade = upgrade.clone();
                 let attempts = walk(&mut world, chooser, Luck { crashes, ..Luck::default() });
                 // An attempt that died before its record was stored is none.
                 assert!(attempts[&'b'] <= attempts_max + crashes, "{attempts:?}: {}", world.history_line());
