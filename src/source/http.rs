@@ -234,12 +234,14 @@ impl Index {
         if bytes.is_empty() {
             return Err("it is empty".into());
         }
-        let document: Document = match serde_json::from_slice(bytes) {
-            Ok(document) => document,
-            Err(_) => {
-                let json = yaml::to_json(bytes).map_err(|error| error.to_string())?;
-                serde_json::from_value(json).map_err(|error| error.to_string())?
-            }
+        let as_json = bytes.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(bytes));
+        let document: Document = match as_json {
+            Some(Ok(document)) => document,
+            Some(Err(_)) | None => match yaml::to_json(bytes).map_err(|error| error.to_string())? {
+                // A list would be taken for the fields in their order.
+                table @ Json::Object(_) => serde_json::from_value(table).map_err(|error| error.to_string())?,
+                _ => return Err("it is no table".into()),
+            },
         };
         if document.api_version.is_empty() {
             return Err("it has no apiVersion".into());
