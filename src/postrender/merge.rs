@@ -390,7 +390,7 @@ impl Nodes {
             return Ok(Some(dest));
         }
         if is_there_before && let Some(lost) = unfound.first() {
-            let lost = format!("the element with {}", said(&keys, &self.key_values(*lost, keys)));
+            let lost = format!("the element with {}", said(keys, &self.key_values(*lost, keys)));
             let instead = format!("give {} as the object has them", keys.join(" and "));
             return Err(Fault::Lost { field: path.join("."), lost, instead });
         }
