@@ -12,6 +12,7 @@ use super::metadata::scalar_text;
 use super::{Chart, Dependency, Error};
 use crate::value::semver::{Constraint, Version};
 use crate::value::{Map, Value};
+use crate::yaml::DEPTH_MAX;
 
 impl Chart {
     /// The chart as it is rendered with these values: subcharts renamed to their aliases, those switched off by
@@ -20,7 +21,7 @@ impl Chart {
     /// This is also the form that Helm keeps in its release record.
     ///
     /// # Errors
-    /// The values under the name of a subchart are no table.
+    /// The values under the name of a subchart are no table; there are too many charts, aliases counted.
     pub fn with_dependencies(&self, user_values: &Map) -> Result<Chart, Error> {
         self.with_enabled(user_values)?.with_imports()
     }
@@ -28,7 +29,7 @@ impl Chart {
     /// The first half: subcharts renamed and removed, nothing imported yet.
     pub(super) fn with_enabled(&self, user_values: &Map) -> Result<Chart, Error> {
         let mut chart = self.clone();
-        enable(&mut chart, user_values, "")?;
+        enable(&mut chart, user_values, "", &mut Family::default())?;
         Ok(chart)
     }
 
@@ -45,7 +46,52 @@ impl Chart {
     }
 }
 
-fn enable(chart: &mut Chart, values: &Map, path: &str) -> Result<(), Error> {
+/// What all charts together take: each alias makes one more of its subchart and of all that is below it, so that a few
+/// lines in a few files ask for billions.
+#[derive(Default)]
+struct Family {
+    charts: usize,
+    bytes: usize,
+}
+
+impl Family {
+    fn add(&mut self, chart: &Chart) -> Result<(), Error> {
+        self.charts += 1;
+        if self.charts > CHARTS_MAX {
+            return Err(Error::TooLarge { limit: CHARTS_MAX as u64, unit: "charts with all aliases" });
+        }
+        let files: usize = chart.templates.iter().chain(chart.files.iter()).map(|file| file.data.len()).sum();
+        let values = chart.values.iter().flat_map(|values| values.values()).map(value_bytes).sum::<usize>();
+        self.bytes = self.bytes.saturating_add(files + values);
+        if self.bytes > FAMILY_BYTES_MAX {
+            return Err(Error::TooLarge {
+                limit: FAMILY_BYTES_MAX as u64,
+                unit: "bytes in all charts with all aliases",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// How many charts may stand below one, those that aliases repeat included.
+pub(super) const CHARTS_MAX: usize = 1_000;
+
+/// Files and default values of all charts together, those that aliases repeat included.
+const FAMILY_BYTES_MAX: usize = 128 << 20;
+
+/// What frozen data takes in memory when it is thawed, in bytes, about.
+fn value_bytes(value: &Json) -> usize {
+    size_of::<Value>()
+        + match value {
+            Json::Null | Json::Bool(_) | Json::Number(_) => 0,
+            Json::String(text) => text.len(),
+            Json::Array(items) => items.iter().map(value_bytes).sum(),
+            Json::Object(fields) => fields.iter().map(|(key, value)| key.len() + value_bytes(value)).sum(),
+        }
+}
+
+fn enable(chart: &mut Chart, values: &Map, path: &str, family: &mut Family) -> Result<(), Error> {
+    family.add(chart)?;
     let Some(mut wanted) = chart.metadata.dependencies.take() else { return Ok(()) };
     chart.dependencies = resolve(&chart.dependencies, &mut wanted);
     for dependency in &mut wanted {
@@ -60,7 +106,7 @@ fn enable(chart: &mut Chart, values: &Map, path: &str) -> Result<(), Error> {
     wanted.retain(|dependency| !disabled.contains(&dependency.name));
     for child in &mut chart.dependencies {
         let child_path = format!("{path}{}.", child.name());
-        enable(Arc::make_mut(child), &values, &child_path)?;
+        enable(Arc::make_mut(child), &values, &child_path, family)?;
     }
     chart.metadata.dependencies = (!wanted.is_empty()).then_some(wanted);
     Ok(())
@@ -152,6 +198,9 @@ fn import_values(chart: &mut Chart) -> Result<(), Error> {
         let mut imports = Vec::new();
         for import in &dependency.import_values {
             let Some((child, parent)) = import_paths(import) else { continue };
+            if parent.split('.').count() > DEPTH_MAX {
+                return Err(Error::TooLarge { limit: DEPTH_MAX as u64, unit: "keys in a path of import-values" });
+            }
             if let Some(table) = table_at(&values, &format!("{}.{child}", dependency.name)) {
                 coalesce::merge_tables(&imported, &table_below(&parent, table), Nulls::Keep);
             }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 
 use super::archive::{self, Budget, Limits};
+use super::dependencies::CHARTS_MAX;
 use super::{Chart, Error, File, Lock, Metadata, ignore, values};
 use crate::yaml;
 
@@ -97,6 +98,9 @@ pub(super) fn from_files(files: Vec<File>, budget: &mut Budget<'_>, depth: u64) 
     }
     chart.metadata = metadata.ok_or(Error::NoChartYaml)?;
     chart.metadata.validate()?;
+    if chart.metadata.dependencies().len().max(subcharts.len()) > CHARTS_MAX {
+        return Err(Error::TooLarge { limit: CHARTS_MAX as u64, unit: "dependencies" });
+    }
     chart.templates = templates.into();
     chart.files = others.into();
     for (folder, files) in subcharts {

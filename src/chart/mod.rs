@@ -7,6 +7,7 @@
 mod archive;
 pub mod coalesce;
 mod dependencies;
+mod effort;
 pub mod ignore;
 mod load;
 mod metadata;

@@ -9,7 +9,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use jsonschema::{PatternOptions, Retrieve, Uri, ValidationError};
 use serde_json::Value as Json;
 
-use super::{Chart, Error, Object};
+use super::{Chart, Error, Object, effort};
 use crate::value::semver;
 
 /// Checks coalesced values against the schemas of the chart and of all its subcharts.
@@ -47,19 +47,23 @@ fn collect(chart: &Chart, values: &Json, report: &mut String) {
     }
 }
 
+/// How many problems are told.
+const PROBLEMS_MAX: usize = 1_000;
+
 /// Checks values against one schema.
 ///
 /// # Errors
 /// What does not fit, one line a place.
 pub fn validate_one(schema: &[u8], values: &Json) -> Result<(), String> {
     let schema: Json = serde_json::from_slice(schema).map_err(|error| format!("schema is not JSON: {error}"))?;
+    effort::check(&schema, values)?;
     let validator = jsonschema::options()
         .with_retriever(NothingRemote)
         .with_pattern_options(PatternOptions::regex())
         .with_format("semver", |text: &str| semver::Version::parse(text).is_ok())
         .build(&schema)
         .map_err(|error| format!("schema cannot be used: {error}"))?;
-    let errors: Vec<ValidationError<'_>> = validator.iter_errors(values).collect();
+    let errors: Vec<ValidationError<'_>> = validator.iter_errors(values).take(PROBLEMS_MAX).collect();
     let ends: Vec<End> = errors.iter().filter_map(End::of).collect();
     let mut places = Vec::new();
     for error in errors.iter().filter(|error| !ends.iter().any(|end| end.hides(error))) {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::glob::Glob;
 use super::helm_funcs;
 use crate::chart::File;
-use crate::template::func::Fault;
+use crate::template::func::{Fault, Host};
 use crate::value::{Entries, Map, MapType, Str, Value};
 
 /// The map for a chart's files.
@@ -19,7 +19,7 @@ pub(super) fn of(files: &[File]) -> Value {
 }
 
 /// Calls a method, or gives `None` where there is none of that name.
-pub(super) fn call(files: &Map, name: &str, arguments: &[Value]) -> Option<Result<Value, Fault>> {
+pub(super) fn call(host: &dyn Host, files: &Map, name: &str, arguments: &[Value]) -> Option<Result<Value, Fault>> {
     let text = match arguments {
         [Value::Str(text)] => text.clone(),
         _ => Str::from(""),
@@ -28,9 +28,9 @@ pub(super) fn call(files: &Map, name: &str, arguments: &[Value]) -> Option<Resul
         "Get" => Ok(Value::string(content(files, &text))),
         "GetBytes" => Ok(Value::Bytes(content(files, &text))),
         "Glob" => Ok(glob(files, &text.to_text())),
-        "Lines" => Ok(lines(&content(files, &text))),
-        "AsConfig" => Ok(by_base_name(files, |bytes| Value::string(bytes))),
-        "AsSecrets" => Ok(by_base_name(files, |bytes| Value::string(BASE64.encode(bytes)))),
+        "Lines" => lines(&content(files, &text)),
+        "AsConfig" => by_base_name(host, "AsConfig", files, |bytes| Value::string(bytes)),
+        "AsSecrets" => by_base_name(host, "AsSecrets", files, |bytes| Value::string(BASE64.encode(bytes))),
         _ => return None,
     })
 }
@@ -55,7 +55,7 @@ fn glob(files: &Map, pattern: &str) -> Value {
 }
 
 /// YAML of the files by the last part of their paths; of files with one name the last path wins.
-fn by_base_name(files: &Map, convert: impl Fn(&[u8]) -> Value) -> Value {
+fn by_base_name(host: &dyn Host, method: &str, files: &Map, convert: impl Fn(&[u8]) -> Value) -> Result<Value, Fault> {
     let mut entries = Entries::new();
     for (name, value) in files.snapshot() {
         if let Value::Bytes(bytes) = value {
@@ -63,14 +63,21 @@ fn by_base_name(files: &Map, convert: impl Fn(&[u8]) -> Value) -> Value {
             entries.insert(Str::from(base), convert(&bytes));
         }
     }
-    helm_funcs::to_yaml_text(&Value::Map(Map::typed(MapType::String, entries)))
+    let written = helm_funcs::to_yaml(host, method, &Value::Map(Map::typed(MapType::String, entries)))?;
+    Ok(Value::string(written.unwrap_or_default()))
 }
 
 /// The lines, without an empty one after the last line break.
-fn lines(content: &[u8]) -> Value {
+fn lines(content: &[u8]) -> Result<Value, Fault> {
     if content.is_empty() {
-        return Value::strings(Vec::<Str>::new());
+        return Ok(Value::strings(Vec::<Str>::new()));
     }
     let content = content.strip_suffix(b"\n").unwrap_or(content);
-    Value::strings(content.split(|byte| *byte == b'\n').map(Str::from))
+    if content.iter().filter(|byte| **byte == b'\n').count() > LINES_MAX {
+        return Err(Fault::Budget(format!("Lines would make a list of more than {LINES_MAX} items")));
+    }
+    Ok(Value::strings(content.split(|byte| *byte == b'\n').map(Str::from)))
 }
+
+/// How many lines of a file become a list.
+const LINES_MAX: usize = 1 << 20;

@@ -5,7 +5,7 @@
 use super::error::{MESSAGE_END, MESSAGE_START};
 use super::host::{Remark, RenderHost};
 use super::{durations, toml};
-use crate::template::func::{Call, Fault, Func};
+use crate::template::func::{Call, Fault, Func, Host, WALK_DEPTH_MAX, spend_on_printing, spend_on_walk};
 use crate::value::Type::{Any, String as Text};
 use crate::value::json::{self, Html};
 use crate::value::{Map, Signature, Str, Type, Value};
@@ -25,24 +25,42 @@ pub(super) static FUNCTIONS: &[Func] = &[
     func("fail", &[Text], fail),
     func("lookup", &[Text, Text, Text, Text], lookup),
     func("getHostByName", &[Text], |_, _| Ok(Value::string(""))),
-    func("toYaml", &[Any], |_, a| Ok(to_yaml_text(&a[0]))),
-    func("mustToYaml", &[Any], |_, a| Ok(Value::string(without_newline(yaml::marshal(&a[0]).map_err(failed)?)))),
-    func("toYamlPretty", &[Any], |_, a| {
-        Ok(Value::string(without_newline(yaml::marshal_pretty(&a[0]).unwrap_or_default())))
+    func("toYaml", &[Any], |c, a| Ok(Value::string(to_yaml(c.host, "toYaml", &a[0])?.unwrap_or_default()))),
+    func("mustToYaml", &[Any], |c, a| Ok(Value::string(to_yaml(c.host, "mustToYaml", &a[0])?.map_err(failed)?))),
+    func("toYamlPretty", &[Any], |c, a| {
+        spend_on_printing(c.host, "toYamlPretty", a)?;
+        Ok(Value::string(without_newline(yaml::marshal_pretty(&a[0]).map_err(|error| budget("toYamlPretty", error))?)))
     }),
     func("fromYaml", &[Text], from_yaml),
     func("fromYamlArray", &[Text], from_yaml_array),
-    func("toJson", &[Any], |_, a| Ok(Value::string(json::marshal(&a[0], Html::Escape).unwrap_or_default()))),
-    func("mustToJson", &[Any], |_, a| Ok(Value::string(json::marshal(&a[0], Html::Escape)?))),
+    func("toJson", &[Any], |c, a| {
+        spend_on_walk(c.host, "toJson", a, WALK_DEPTH_MAX)?;
+        Ok(Value::string(json::marshal(&a[0], Html::Escape).unwrap_or_default()))
+    }),
+    func("mustToJson", &[Any], |c, a| {
+        spend_on_walk(c.host, "mustToJson", a, WALK_DEPTH_MAX)?;
+        Ok(Value::string(json::marshal(&a[0], Html::Escape)?))
+    }),
     func("fromJson", &[Text], from_json),
     func("fromJsonArray", &[Text], from_json_array),
-    func("toToml", &[Any], |_, a| match (&a[0], toml::marshal(&a[0])) {
-        (Value::Nil, Err(panic)) => Err(panic.into()),
-        (_, Err(error)) => Ok(Value::string(error)),
-        (_, Ok(text)) => Ok(Value::string(text)),
+    func("toToml", &[Any], |c, a| {
+        spend_on_printing(c.host, "toToml", a)?;
+        match (&a[0], toml::marshal(&a[0])) {
+            (Value::Nil, Err(panic)) => Err(panic.into()),
+            (_, Err(error)) => Ok(Value::string(error)),
+            (_, Ok(text)) => Ok(Value::string(text)),
+        }
     }),
-    func("mustToToml", &[Any], |_, a| Ok(Value::string(toml::marshal(&a[0])?))),
-    func("fromToml", &[Text], |_, a| Ok(Value::Map(toml::unmarshal(text(&a[0])).unwrap_or_else(error_map)))),
+    func("mustToToml", &[Any], |c, a| {
+        spend_on_printing(c.host, "mustToToml", a)?;
+        Ok(Value::string(toml::marshal(&a[0])?))
+    }),
+    func("fromToml", &[Text], |_, a| {
+        if text(&a[0]).len() > TOML_BYTES_MAX {
+            return Err(Fault::Budget(format!("fromToml of a text longer than {} MiB", TOML_BYTES_MAX >> 20)));
+        }
+        Ok(Value::Map(toml::unmarshal(text(&a[0])).unwrap_or_else(error_map)))
+    }),
     func("mustToDuration", &[Any], durations::must_to_duration),
     func("durationSeconds", &[Any], durations::seconds),
     func("durationMilliseconds", &[Any], durations::milliseconds),
@@ -55,6 +73,9 @@ pub(super) static FUNCTIONS: &[Func] = &[
     func("durationRoundTo", &[Any, Any], durations::round_to),
     func("durationTruncateTo", &[Any, Any], durations::truncate_to),
 ];
+
+/// The longest TOML that is read: its reader takes many times as much memory.
+const TOML_BYTES_MAX: usize = 4 << 20;
 
 fn failed(error: impl std::fmt::Display) -> Fault {
     Fault::Failed(error.to_string())
@@ -141,9 +162,19 @@ fn thaw_object_of_cluster(frozen: &serde_json::Value) -> Value {
     }
 }
 
-/// `toYaml`: without the last line break, empty where the value cannot be written.
-pub(super) fn to_yaml_text(value: &Value) -> Value {
-    Value::string(without_newline(yaml::marshal(value).unwrap_or_default()))
+/// The YAML of a value without the last line break. What cannot be written at all is the error inside, which `toYaml`
+/// swallows as in Helm; what is too large or too deep for us, but not for Helm, ends the render.
+pub(super) fn to_yaml(host: &dyn Host, function: &str, value: &Value) -> Result<Result<String, String>, Fault> {
+    let written = match spend_on_walk(host, function, std::slice::from_ref(value), yaml::DEPTH_MAX)? {
+        true => yaml::marshal(value).map_err(|error| error.to_string()),
+        // The error of the cycle; the writer of YAML may meet a lot before it meets the cycle.
+        false => json::marshal(value, Html::Escape).and_then(|_| Err("a map holds itself".into())),
+    };
+    Ok(written.map(without_newline))
+}
+
+fn budget(function: &str, error: impl std::fmt::Display) -> Fault {
+    Fault::Budget(format!("{function}: {error}"))
 }
 
 fn without_newline(mut text: String) -> String {

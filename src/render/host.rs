@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,16 +11,17 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::reads::Watcher;
-use super::{ParsedTemplates, files};
-use crate::template::func::{Fault, Host, KeyType, RENDER_STACK_BYTES, Watch};
-use crate::value::{Map, MapType, Str, Value};
-use crate::yaml;
+use super::{ParsedTemplates, files, helm_funcs};
+use crate::template::func::{Fault, Host, KeyType, Watch};
+use crate::value::{Entries, Map, MapType, Str, Value};
 
-/// How much one render may use. Far above what any chart in the wild asks for.
+/// How much one render may use. Far above what any chart in the wild asks for; DIFFERENCES.md says how far.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Steps of templates and functions; a loop of `range` costs one a turn at least.
     pub steps_max: u64,
+    /// Memory of all that templates make and write, whether they keep it or not.
+    pub made_bytes_max: usize,
     /// Private keys made for certificates.
     pub keys_max: u32,
     /// All rendered files together.
@@ -31,7 +32,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { steps_max: 200_000_000, keys_max: 64, output_bytes_max: 64 << 20, include_depth_max: 1_000 }
+        Limits {
+            steps_max: 200_000_000,
+            made_bytes_max: 1 << 30,
+            keys_max: 64,
+            output_bytes_max: 64 << 20,
+            include_depth_max: 1_000,
+        }
     }
 }
 
@@ -84,7 +91,10 @@ pub struct Options {
 pub(super) struct RenderHost {
     options: Options,
     steps_left: Cell<u64>,
+    made_bytes_left: Cell<usize>,
     keys_left: Cell<u32>,
+    /// Maps that may hold themselves, by address; see [`Host::note_nesting`].
+    nesting: RefCell<HashMap<usize, Weak<RefCell<Entries>>>>,
     /// How many `include`s of each name are running.
     included: RefCell<HashMap<Str, usize>>,
     /// Where a chart is only looked at: what `required` and `fail` said instead of ending the render.
@@ -107,7 +117,9 @@ impl RenderHost {
     pub(super) fn new(options: Options) -> Self {
         RenderHost {
             steps_left: Cell::new(options.limits.steps_max),
+            made_bytes_left: Cell::new(options.limits.made_bytes_max),
             keys_left: Cell::new(options.limits.keys_max),
+            nesting: RefCell::default(),
             included: RefCell::default(),
             remarks: None,
             watcher: None,
@@ -117,7 +129,9 @@ impl RenderHost {
 
     /// For a render of which account is kept.
     pub(super) fn watched(options: Options, watcher: Rc<Watcher>) -> Self {
-        RenderHost { watcher: Some(watcher), ..RenderHost::new(options) }
+        let mut host = RenderHost::new(options);
+        host.watcher = Some(watcher);
+        host
     }
 
     pub(super) fn watcher(&self) -> Option<&Watcher> {
@@ -126,7 +140,9 @@ impl RenderHost {
 
     /// For a render in which `required` and `fail` only remark.
     pub(super) fn of_lint(options: Options) -> Self {
-        RenderHost { remarks: Some(RefCell::default()), ..RenderHost::new(options) }
+        let mut host = RenderHost::new(options);
+        host.remarks = Some(RefCell::default());
+        host
     }
 
     /// Takes note of a remark; gives it back where it must end the render.
@@ -140,8 +156,8 @@ impl RenderHost {
         }
     }
 
-    pub(super) fn into_remarks(self) -> Vec<Remark> {
-        self.remarks.map(RefCell::into_inner).unwrap_or_default()
+    pub(super) fn into_remarks(mut self) -> Vec<Remark> {
+        self.remarks.take().map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// The host behind a call, which `render` has put there.
@@ -178,6 +194,16 @@ impl RenderHost {
         }
         *depth += 1;
         Ok(Nested { host: self, name: name.clone() })
+    }
+}
+
+/// A map that holds itself is never dropped, so the maps that might are emptied when the render is over.
+impl Drop for RenderHost {
+    fn drop(&mut self) {
+        for entries in self.nesting.take().into_values().filter_map(|entries| entries.upgrade()) {
+            let emptied = entries.take();
+            drop(emptied);
+        }
     }
 }
 
@@ -229,12 +255,32 @@ impl Host for RenderHost {
         }
     }
 
+    fn spend_bytes(&self, bytes: usize) -> Result<(), Fault> {
+        match self.made_bytes_left.get().checked_sub(bytes) {
+            Some(left) => {
+                self.made_bytes_left.set(left);
+                Ok(())
+            }
+            None => {
+                let limit = self.options.limits.made_bytes_max;
+                Err(Fault::Budget(format!("its templates make more than {limit} bytes of values and text")))
+            }
+        }
+    }
+
+    fn note_nesting(&self, map: &Map) {
+        if let Some(entries) = &map.entries {
+            let address = Rc::as_ptr(entries).addr();
+            self.nesting.borrow_mut().entry(address).or_insert_with(|| Rc::downgrade(entries));
+        }
+    }
+
     fn map_method(&self, map: &Map, name: &str, arguments: &[Value]) -> Option<Result<Value, Fault>> {
         match (map.map_type, name) {
-            (MapType::Files, name) => files::call(map, name, arguments),
+            (MapType::Files, name) => files::call(self, map, name, arguments),
             (MapType::Values, "YAML") => {
-                let yaml = yaml::marshal(&Value::Map(map.clone()));
-                Some(yaml.map(Value::string).map_err(|error| Fault::Failed(error.to_string())))
+                let yaml = helm_funcs::to_yaml(self, "YAML", &Value::Map(map.clone()));
+                Some(yaml.and_then(|yaml| yaml.map(|text| Value::string(text + "\n")).map_err(Fault::Failed)))
             }
             _ => None,
         }
@@ -245,8 +291,7 @@ impl Host for RenderHost {
     }
 
     fn stack_bytes(&self) -> usize {
-        // A part is left to the functions that templates call.
-        RENDER_STACK_BYTES / 8 * 7
+        super::stack_bytes()
     }
 
     fn as_any(&self) -> &dyn Any {

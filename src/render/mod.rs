@@ -24,6 +24,7 @@ pub use parsed::ParsedTemplates;
 pub use reads::{Place, Reads};
 pub use unread::Unread;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -35,7 +36,7 @@ use crate::chart::{self, Chart, Crd, coalesce, schema};
 use crate::manifest;
 use crate::manifest::hooks::{self, Hook, Manifest};
 use crate::sprig;
-use crate::template::func::{FuncTable, RENDER_STACK_BYTES};
+use crate::template::func::{FuncTable, Host, RENDER_STACK_BYTES, STACK_BYTES_DEFAULT};
 use crate::template::{self, MissingKey, Set};
 use crate::value::{Map, MapType, Value};
 use host::RenderHost;
@@ -266,9 +267,25 @@ pub fn name_of_template(text: &str, options: &Options) -> Result<String, Error> 
 pub fn on_big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Error> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("render".into()).stack_size(RENDER_STACK_BYTES);
+        let work = || {
+            // A part is left to the functions that templates call.
+            STACK_BYTES.set(RENDER_STACK_BYTES / 8 * 7);
+            work()
+        };
         let thread = thread.spawn_scoped(scope, work).map_err(Error::Thread)?;
         thread.join().map_err(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+thread_local! {
+    /// What templates may use of the stack of this thread.
+    static STACK_BYTES: Cell<usize> = const { Cell::new(STACK_BYTES_DEFAULT) };
+}
+
+/// What templates may use of the stack of this thread. A thread that is not of [`on_big_stack`] has little, so that a
+/// render on it may fail where it need not, but never ends the process.
+fn stack_bytes() -> usize {
+    STACK_BYTES.get()
 }
 
 /// A document as Helm frames it in a manifest: `---`, the template it comes from, the text.
@@ -311,6 +328,9 @@ static FUNCS: LazyLock<Arc<FuncTable>> = LazyLock::new(|| {
     Arc::new(table)
 });
 
+/// So many bytes of a template cost one step when they are parsed.
+const PARSED_BYTES_PER_STEP: usize = 64;
+
 /// The output of each file that is rendered for itself, by path.
 fn render_files(
     chart: &Chart,
@@ -325,6 +345,8 @@ fn render_files(
 
     let mut set = Set::new(FUNCS.clone()).named("gotpl");
     for path in &order {
+        host.spend((templates[*path].text.len() / PARSED_BYTES_PER_STEP) as u64)
+            .map_err(|_| Error::Budget(format!("{path}: more than {} steps", host.limits().steps_max)))?;
         let parsed = host.parsed().get_or_parse(&set, path, &templates[*path].text);
         set.add(&parsed.map_err(|error| error::of_parsing(&error, source))?);
     }
@@ -342,9 +364,9 @@ fn render_files(
         let data = Value::Map(template.scope.with_type(MapType::Values));
         let output = template::execute(&set, path, &data, host, MissingKey::Zero)
             .map_err(|error| error::of_executing(&error, source))?;
-        output_bytes_left = output_bytes_left
-            .checked_sub(output.len())
-            .ok_or_else(|| Error::Budget(format!("more than {} bytes of output", host.limits().output_bytes_max)))?;
+        output_bytes_left = output_bytes_left.checked_sub(output.len()).ok_or_else(|| {
+            Error::Budget(format!("{path}: more than {} bytes of output", host.limits().output_bytes_max))
+        })?;
         files.insert(path.to_owned(), helm_funcs::without_no_value(output));
     }
     Ok(files)
@@ -476,7 +498,7 @@ mod tests {
 
         let limits = Limits { output_bytes_max: 10, ..Limits::default() };
         let error = fault("# more than ten bytes", Options { limits, ..options() });
-        assert_eq!(error, "rendering was ended: more than 10 bytes of output");
+        assert_eq!(error, "rendering was ended: web/templates/a.yaml: more than 10 bytes of output");
 
         let stop = Arc::new(AtomicBool::new(true));
         let error = fault("{{ range until 10 }}{{ . }}{{ end }}", Options { stop, ..options() });

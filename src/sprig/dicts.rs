@@ -4,23 +4,35 @@
 //! Semantics follow Sprig `dict.go` and dario.cat/mergo v1.0.1. Go yields map entries in random order; here `keys`,
 //! `values` and `pluck` go by key.
 
+use std::collections::HashSet;
+
 use super::argument::{IntoValue, Outcome};
 use super::limits::{DEPTH_MAX, spend_on_items, too_deep};
 use super::semver;
 use super::strings::strval;
-use crate::template::func::{Fault, Host};
+use crate::template::func::{Fault, Host, spend_on_printing};
 use crate::value::{Entries, Kind, List, Map, MapType, Object, Str, Value};
 
 pub(super) fn get(map: &Map, key: &[u8]) -> Value {
     map.get(key).unwrap_or_else(|| "".into_value())
 }
 
-pub(super) fn set(map: Map, key: &[u8], value: &Value) -> Result<Map, Fault> {
+pub(super) fn set(host: &dyn Host, map: Map, key: &[u8], value: &Value) -> Result<Map, Fault> {
     if map.entries.is_none() {
         return Err("assignment to entry in nil map".into());
     }
-    map.set(key, value.clone());
+    put(host, &map, Str::from(key), value.clone())?;
     Ok(map)
+}
+
+/// Puts a value into a map that a template may hold as well.
+fn put(host: &dyn Host, map: &Map, key: Str, value: Value) -> Result<(), Fault> {
+    host.spend_bytes(Map::ENTRY_BYTES + key.as_bytes().len())?;
+    if matches!(value, Value::Map(_) | Value::List(_)) {
+        host.note_nesting(map);
+    }
+    map.set(key, value);
+    Ok(())
 }
 
 pub(super) fn unset(map: Map, key: &[u8]) -> Map {
@@ -51,12 +63,16 @@ pub(super) fn pick(map: &Map, keys: &[&[u8]]) -> Map {
 }
 
 pub(super) fn omit(map: &Map, keys: &[&[u8]]) -> Map {
-    Map::any(map.snapshot().into_iter().filter(|(key, _)| !keys.contains(&key.as_bytes())).collect())
+    let keys: HashSet<&[u8]> = keys.iter().copied().collect();
+    Map::any(map.snapshot().into_iter().filter(|(key, _)| !keys.contains(key.as_bytes())).collect())
 }
 
 /// Keys and values in turn; a last key without a value gets the empty string.
 pub(super) fn dict(host: &dyn Host, pairs: &[Value]) -> Result<Map, Fault> {
     spend_on_items(host, "dict", pairs.len() as u128)?;
+    for key in pairs.iter().step_by(2).filter(|key| !matches!(key, Value::Str(_))) {
+        spend_on_printing(host, "dict", std::slice::from_ref(key))?;
+    }
     let entry = |pair: &[Value]| (strval(&pair[0]), pair.get(1).cloned().unwrap_or_else(|| "".into_value()));
     Ok(Map::any(pairs.chunks(2).map(entry).collect::<Entries>()))
 }
@@ -185,7 +201,7 @@ impl Merge<'_> {
         for (key, value) in entries {
             let present = destination.get(key.as_bytes());
             if self.takes_over(present.as_ref(), &value)? {
-                store(destination, key, value, source.map_type)?;
+                store(self.host, destination, key, value, source.map_type)?;
             }
         }
         self.depth -= 1;
@@ -234,7 +250,7 @@ impl Merge<'_> {
 }
 
 /// Puts a value from a map of another type into a map; typed maps take only what comes from their own type.
-fn store(map: &Map, key: Str, value: Value, source_type: MapType) -> Result<(), Fault> {
+fn store(host: &dyn Host, map: &Map, key: Str, value: Value, source_type: MapType) -> Result<(), Fault> {
     let takes_anything = matches!(map.map_type, MapType::Any | MapType::Values);
     if !takes_anything && map.map_type != source_type {
         let wanted = element_name(map.map_type);
@@ -245,8 +261,7 @@ fn store(map: &Map, key: Str, value: Value, source_type: MapType) -> Result<(), 
             "reflect.Value.SetMapIndex: value of type {value_type} is not assignable to type {wanted}"
         )));
     }
-    map.set(key, value);
-    Ok(())
+    put(host, map, key, value)
 }
 
 fn element_name(map_type: MapType) -> &'static str {

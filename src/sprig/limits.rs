@@ -3,7 +3,7 @@
 //! Go has none of these limits; they lie far above what any chart does. Each call also takes its share from the
 //! render's budget ([`Host::spend`]).
 
-use crate::template::func::{Fault, Host};
+use crate::template::func::{Fault, Host, WALK_DEPTH_MAX};
 
 /// The longest text one call may make.
 pub(super) const TEXT_BYTES_MAX: usize = 64 << 20;
@@ -13,7 +13,7 @@ pub(super) const ITEMS_MAX: usize = 1 << 20;
 pub(super) const RANDOM_BYTES_MAX: usize = 1 << 20;
 /// How deep containers may nest for functions that walk them: a map that holds itself has no end, and each level takes
 /// some of the thread's stack.
-pub(super) const DEPTH_MAX: usize = 500;
+pub(super) const DEPTH_MAX: usize = WALK_DEPTH_MAX;
 
 /// How much text counts as one step of the render's budget.
 const TEXT_BYTES_PER_STEP: usize = 256;

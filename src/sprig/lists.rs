@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::limits::spend_on_items;
+use super::limits::{ITEMS_MAX, spend_on_items};
 use super::math::to_int;
 use super::reflect::{DeepEqual, kind_name};
 use crate::template::func::{Fault, Host};
@@ -18,6 +18,9 @@ const NIL_DEREFERENCE: &str = "runtime error: invalid memory address or nil poin
 fn elements<'v>(value: &'v Value, complaint: &str) -> Result<Cow<'v, [Value]>, Fault> {
     match value {
         Value::List(list) => Ok(Cow::Borrowed(list.as_slice())),
+        Value::Bytes(bytes) if bytes.len() > ITEMS_MAX => {
+            Err(Fault::Budget(format!("a list of more than {ITEMS_MAX} bytes")))
+        }
         Value::Bytes(bytes) => {
             Ok(Cow::Owned(bytes.iter().map(|byte| Value::Uint(UintType::Uint8, u64::from(*byte))).collect()))
         }
@@ -126,7 +129,7 @@ pub(super) fn has(host: &dyn Host, needle: &Value, list: &Value) -> Result<bool,
 
 fn holds(host: &dyn Host, list: &[Value], needle: &Value) -> Result<bool, Fault> {
     spend_on_items(host, "has", list.len() as u128)?;
-    let mut comparison = DeepEqual::new();
+    let mut comparison = DeepEqual::new(host);
     for value in list {
         if comparison.equal(needle, value)? {
             return Ok(true);

@@ -1,7 +1,7 @@
 //! Names of types and kinds, and Go's deep equality.
 
-use super::limits::{DEPTH_MAX, too_deep};
-use crate::template::func::Fault;
+use super::limits::{DEPTH_MAX, spend_on_items, spend_on_text, too_deep};
+use crate::template::func::{Fault, Host};
 use crate::value::{Kind, Map, Object, Value};
 
 /// `reflect.Kind.String`.
@@ -36,18 +36,19 @@ pub(super) fn type_is_like(name: &[u8], value: &Value) -> bool {
 }
 
 /// `reflect.DeepEqual`: same dynamic type and same content; NaN equals nothing, nil is not empty.
-pub(super) fn deep_equal(left: &Value, right: &Value) -> Result<bool, Fault> {
-    DeepEqual::new().equal(left, right)
+pub(super) fn deep_equal(host: &dyn Host, left: &Value, right: &Value) -> Result<bool, Fault> {
+    DeepEqual::new(host).equal(left, right)
 }
 
 /// A comparison on its way into containers.
-pub(super) struct DeepEqual {
+pub(super) struct DeepEqual<'h> {
+    host: &'h dyn Host,
     depth: usize,
 }
 
-impl DeepEqual {
-    pub(super) fn new() -> Self {
-        DeepEqual { depth: 0 }
+impl<'h> DeepEqual<'h> {
+    pub(super) fn new(host: &'h dyn Host) -> Self {
+        DeepEqual { host, depth: 0 }
     }
 
     pub(super) fn equal(&mut self, left: &Value, right: &Value) -> Result<bool, Fault> {
@@ -57,7 +58,10 @@ impl DeepEqual {
             (Value::Int(l_type, l), Value::Int(r_type, r)) => Ok(l_type == r_type && l == r),
             (Value::Uint(l_type, l), Value::Uint(r_type, r)) => Ok(l_type == r_type && l == r),
             (Value::Float(l), Value::Float(r)) => Ok(l == r),
-            (Value::Str(l), Value::Str(r)) => Ok(l == r),
+            (Value::Str(l), Value::Str(r)) if l.as_bytes().len() == r.as_bytes().len() => {
+                spend_on_text(self.host, "deepEqual", Some(l.as_bytes().len()))?;
+                Ok(l == r)
+            }
             (Value::Bytes(l), Value::Bytes(r)) => Ok(l == r),
             (Value::List(l), Value::List(r)) => {
                 if l.element != r.element || l.items.is_some() != r.items.is_some() {
@@ -105,6 +109,8 @@ impl DeepEqual {
         if left_length != right_length {
             return Ok(false);
         }
+        spend_on_items(self.host, "deepEqual", left_length as u128)?;
+        self.host.spend(1)?;
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return Err(too_deep("deepEqual"));

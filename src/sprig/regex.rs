@@ -19,8 +19,16 @@ use crate::value::{ElementType, List, Value, strconv, unicode};
 
 /// The size of a compiled pattern, in bytes; Go allows some 128 MiB.
 const COMPILED_BYTES_MAX: usize = 16 << 20;
-/// How many compiled patterns a thread keeps; charts use few, over and over.
-const CACHED_PATTERNS_MAX: usize = 256;
+/// How many compiled patterns a thread keeps, and how large they may be together; charts use few, over and over. A
+/// pattern that is searched with takes up to 4 MiB more.
+const CACHED_PATTERNS_MAX: usize = 64;
+const CACHED_BYTES_MAX: usize = 32 << 20;
+/// A search may try every state of the pattern at every byte of the text. So many bytes of a compiled pattern cost as
+/// much as one more reading of the text.
+const COMPILED_BYTES_PER_READING: usize = 4 << 10;
+
+/// So many bytes that are searched through cost one step.
+const SEARCHED_BYTES_PER_STEP: usize = 256;
 
 /// A compiled pattern.
 struct Pattern {
@@ -29,13 +37,27 @@ struct Pattern {
     is_empty: bool,
 }
 
-thread_local! {
-    static CACHE: RefCell<HashMap<Vec<u8>, Rc<Pattern>>> = RefCell::new(HashMap::new());
+#[derive(Default)]
+struct Cache {
+    patterns: HashMap<Vec<u8>, Rc<Pattern>>,
+    bytes: usize,
 }
 
+thread_local! {
+    static CACHE: RefCell<Cache> = RefCell::default();
+}
+
+/// A pattern to search this text with: the cost of both is taken.
 fn compile(host: &dyn Host, pattern: &[u8], text: &[u8]) -> Result<Rc<Pattern>, CompileFailure> {
-    spend_on_text(host, "a regular expression", Some(pattern.len() + text.len()))?;
-    if let Some(known) = CACHE.with_borrow(|cache| cache.get(pattern).cloned()) {
+    let compiled = compiled(host, pattern)?;
+    let readings = 1 + compiled.regex.memory_usage() / COMPILED_BYTES_PER_READING;
+    spend_on_text(host, "a regular expression", Some(text.len()))?;
+    host.spend((text.len().saturating_mul(readings) / SEARCHED_BYTES_PER_STEP) as u64)?;
+    Ok(compiled)
+}
+
+fn compiled(host: &dyn Host, pattern: &[u8]) -> Result<Rc<Pattern>, CompileFailure> {
+    if let Some(known) = CACHE.with_borrow(|cache| cache.patterns.get(pattern).cloned()) {
         return Ok(known);
     }
     // Compiling costs far more than reading.
@@ -43,11 +65,13 @@ fn compile(host: &dyn Host, pattern: &[u8], text: &[u8]) -> Result<Rc<Pattern>, 
     let syntax = re2::parse(pattern)?;
     let regex = build(&syntax, pattern)?;
     let compiled = Rc::new(Pattern { regex, group_names: syntax.group_names, is_empty: pattern.is_empty() });
+    let bytes = pattern.len() + compiled.regex.memory_usage();
     CACHE.with_borrow_mut(|cache| {
-        if cache.len() >= CACHED_PATTERNS_MAX {
-            cache.clear();
+        if cache.patterns.len() >= CACHED_PATTERNS_MAX || cache.bytes + bytes > CACHED_BYTES_MAX {
+            *cache = Cache::default();
         }
-        cache.insert(pattern.to_vec(), compiled.clone());
+        cache.bytes += bytes;
+        cache.patterns.insert(pattern.to_vec(), compiled.clone());
     });
     Ok(compiled)
 }
@@ -139,7 +163,7 @@ pub(super) fn matches(host: &dyn Host, pattern: &[u8], text: &[u8]) -> Result<bo
 /// The first match; empty if there is none.
 pub(super) fn find(host: &dyn Host, on_bad: OnBadPattern, pattern: &[u8], text: &[u8]) -> Result<Vec<u8>, Fault> {
     let pattern = compile(host, pattern, text).map_err(|failure| on_bad.fault(failure, pattern))?;
-    let found = pattern.find_all(text, 1);
+    let found = pattern.find_all(host, text, 1)?;
     Ok(found.first().map_or(&[][..], |range| &text[range.clone()]).to_vec())
 }
 
@@ -152,7 +176,7 @@ pub(super) fn find_all(
     count: i64,
 ) -> Result<List, Fault> {
     let pattern = compile(host, pattern, text).map_err(|failure| on_bad.fault(failure, pattern))?;
-    let found = pattern.find_all(text, usize::try_from(count).unwrap_or(usize::MAX));
+    let found = pattern.find_all(host, text, usize::try_from(count).unwrap_or(usize::MAX))?;
     if found.is_empty() {
         return Ok(List { element: ElementType::String, items: None });
     }
@@ -177,7 +201,7 @@ pub(super) fn split(
     }
     let mut pieces = Vec::new();
     let (mut start, mut end) = (0, 0);
-    for found in pattern.find_all(text, pieces_max) {
+    for found in pattern.find_all(host, text, pieces_max)? {
         if pieces.len() + 1 == pieces_max {
             break;
         }
@@ -229,6 +253,11 @@ pub(super) fn quote_meta(text: &[u8]) -> Vec<u8> {
     quoted
 }
 
+/// Takes the cost of the search for one match. It may look as far as the end of the text, each time.
+fn spend_on_search(host: &dyn Host, bytes_ahead: usize) -> Result<(), Fault> {
+    host.spend((bytes_ahead / SEARCHED_BYTES_PER_STEP) as u64)
+}
+
 fn string_list<'t>(texts: impl Iterator<Item = &'t [u8]>) -> List {
     List::typed(ElementType::String, texts.map(Value::string).collect())
 }
@@ -242,12 +271,13 @@ impl Pattern {
     }
 
     /// Up to `count` matches. An empty one is left out right behind another.
-    fn find_all(&self, text: &[u8], count: usize) -> Vec<Range<usize>> {
+    fn find_all(&self, host: &dyn Host, text: &[u8], count: usize) -> Result<Vec<Range<usize>>, Fault> {
         let haystack = Haystack::new(text);
         let mut found = Vec::new();
         let mut position = 0;
         let mut previous_end = None;
         while found.len() < count && position <= haystack.bytes.len() {
+            spend_on_search(host, haystack.bytes.len() - position)?;
             let Some(range) = self.regex.search(&Input::new(&haystack.bytes).range(position..)) else { break };
             let range = range.range();
             let is_accepted = range.end != position || previous_end != Some(range.start);
@@ -257,7 +287,7 @@ impl Pattern {
                 found.push(haystack.origin(range));
             }
         }
-        found
+        Ok(found)
     }
 
     fn replace(
@@ -271,6 +301,7 @@ impl Pattern {
         let mut out = Vec::new();
         let (mut position, mut last_end) = (0, 0);
         while position <= haystack.bytes.len() {
+            spend_on_search(host, haystack.bytes.len() - position)?;
             self.regex.search_captures(&Input::new(&haystack.bytes).range(position..), &mut captures);
             let Some(range) = captures.get_match().map(|found| found.range()) else { break };
             out.extend_from_slice(&text[haystack.origin(last_end..range.start)]);
@@ -292,6 +323,10 @@ impl Pattern {
     fn expand(&self, out: &mut Vec<u8>, replacement: &[u8], text: &[u8], groups: &Groups) {
         let mut rest = replacement;
         while let Some(dollar) = rest.iter().position(|b| *b == b'$') {
+            if out.len() > TEXT_BYTES_MAX {
+                // The caller refuses what is longer.
+                return;
+            }
             out.extend_from_slice(&rest[..dollar]);
             rest = &rest[dollar + 1..];
             if let Some(behind) = rest.strip_prefix(b"$") {

@@ -2,9 +2,13 @@
 //!
 //! Semantics follow Sprig `strings.go`, Masterminds/goutils and Go's package `strings`.
 
-use super::limits::spend_on_text;
+use std::collections::HashSet;
+
+use memchr::memmem;
+
+use super::limits::{spend_on_items, spend_on_text};
 use super::runes::{self, LOWER, TITLE, UPPER, decode, is_space, to_lower, to_title, to_upper};
-use crate::template::func::{Fault, Host};
+use crate::template::func::{Fault, Host, spend_on_printing};
 use crate::value::{ElementType, Entries, List, Map, MapType, Str, Value, fmt, strconv, unicode};
 
 /// The text of a value: strings and bytes as they are, all else as `fmt` prints it.
@@ -73,7 +77,7 @@ pub(super) fn repeat(host: &dyn Host, count: i64, text: &[u8]) -> Result<Vec<u8>
 
 /// Replaces every occurrence. An empty `old` stands before each rune and at the end.
 pub(super) fn replace(host: &dyn Host, old: &[u8], new: &[u8], text: &[u8]) -> Result<Vec<u8>, Fault> {
-    let pieces = split_all(old, text);
+    let pieces = split_all(host, old, text)?;
     let occurrences = if old.is_empty() { pieces.len() + 1 } else { pieces.len() - 1 };
     let length = occurrences.checked_mul(new.len()).and_then(|added| added.checked_add(text.len()));
     spend_on_text(host, "replace", length)?;
@@ -89,17 +93,24 @@ pub(super) fn replace(host: &dyn Host, old: &[u8], new: &[u8], text: &[u8]) -> R
 }
 
 /// `strings.Split`: an empty separator cuts between runes.
-pub(super) fn split_all<'t>(separator: &[u8], text: &'t [u8]) -> Vec<&'t [u8]> {
-    split_at_most(separator, usize::MAX, text)
+fn split_all<'t>(host: &dyn Host, separator: &[u8], text: &'t [u8]) -> Result<Vec<&'t [u8]>, Fault> {
+    split_at_most(host, separator, usize::MAX, text)
 }
 
 /// `strings.SplitN`: the last piece is the rest.
-fn split_at_most<'t>(separator: &[u8], pieces_max: usize, text: &'t [u8]) -> Vec<&'t [u8]> {
+fn split_at_most<'t>(
+    host: &dyn Host,
+    separator: &[u8],
+    pieces_max: usize,
+    text: &'t [u8],
+) -> Result<Vec<&'t [u8]>, Fault> {
     let mut pieces = Vec::new();
     let mut rest = text;
     if pieces_max == 0 {
-        return pieces;
+        return Ok(pieces);
     }
+    let separators = if separator.is_empty() { text.len() } else { memmem::find_iter(text, separator).count() };
+    spend_on_items(host, "split", (separators + 1).min(pieces_max) as u128)?;
     while pieces.len() + 1 < pieces_max {
         let cut = if separator.is_empty() {
             decode(rest).map(|(_, width)| width).filter(|width| *width < rest.len())
@@ -113,20 +124,12 @@ fn split_at_most<'t>(separator: &[u8], pieces_max: usize, text: &'t [u8]) -> Vec
     if !(separator.is_empty() && rest.is_empty()) {
         pieces.push(rest);
     }
-    pieces
+    Ok(pieces)
 }
 
 /// Where a needle that is not empty first occurs.
 pub(super) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    let (first, others) = needle.split_first()?;
-    let mut start = 0;
-    loop {
-        start += haystack[start..].iter().position(|b| b == first)?;
-        if haystack[start + 1..].starts_with(others) {
-            return Some(start);
-        }
-        start += 1;
-    }
+    if needle.is_empty() { None } else { memmem::find(haystack, needle) }
 }
 
 pub(super) fn contains(needle: &[u8], haystack: &[u8]) -> bool {
@@ -134,18 +137,18 @@ pub(super) fn contains(needle: &[u8], haystack: &[u8]) -> bool {
 }
 
 /// `map[_0:a _1:b]`
-pub(super) fn split(separator: &[u8], text: &[u8]) -> Map {
-    numbered(split_all(separator, text))
+pub(super) fn split(host: &dyn Host, separator: &[u8], text: &[u8]) -> Result<Map, Fault> {
+    split_all(host, separator, text).map(numbered)
 }
 
 /// `strings.Split` as a list.
-pub(super) fn split_list(separator: &[u8], text: &[u8]) -> Vec<Str> {
-    split_all(separator, text).into_iter().map(Str::from).collect()
+pub(super) fn split_list(host: &dyn Host, separator: &[u8], text: &[u8]) -> Result<Vec<Str>, Fault> {
+    Ok(split_all(host, separator, text)?.into_iter().map(Str::from).collect())
 }
 
-pub(super) fn splitn(separator: &[u8], pieces_max: i64, text: &[u8]) -> Map {
+pub(super) fn splitn(host: &dyn Host, separator: &[u8], pieces_max: i64, text: &[u8]) -> Result<Map, Fault> {
     // A negative count means all of them.
-    numbered(split_at_most(separator, usize::try_from(pieces_max).unwrap_or(usize::MAX), text))
+    split_at_most(host, separator, usize::try_from(pieces_max).unwrap_or(usize::MAX), text).map(numbered)
 }
 
 fn numbered(pieces: Vec<&[u8]>) -> Map {
@@ -171,8 +174,12 @@ pub(super) fn string_list(value: &Value) -> List {
     }
 }
 
-pub(super) fn join(separator: &[u8], value: &Value) -> Vec<u8> {
-    to_strings(value).iter().map(Str::as_bytes).collect::<Vec<_>>().join(separator)
+pub(super) fn join(host: &dyn Host, separator: &[u8], value: &Value) -> Result<Vec<u8>, Fault> {
+    spend_on_printing(host, "join", std::slice::from_ref(value))?;
+    let texts = to_strings(value);
+    let length = texts.len().checked_mul(separator.len());
+    spend_on_text(host, "join", length.and_then(|n| n.checked_add(texts.iter().map(|t| t.as_bytes().len()).sum())))?;
+    Ok(texts.iter().map(Str::as_bytes).collect::<Vec<_>>().join(separator))
 }
 
 pub(super) fn sort_alpha(value: &Value) -> Vec<Str> {
@@ -244,7 +251,7 @@ pub(super) fn trim(text: &[u8]) -> &[u8] {
 
 /// Trims the runes of a set at both ends.
 pub(super) fn trim_all<'t>(set: &[u8], text: &'t [u8]) -> &'t [u8] {
-    let set: Vec<char> = runes::runes(set).map(|(rune, _)| rune).collect();
+    let set: HashSet<char> = runes::runes(set).map(|(rune, _)| rune).collect();
     trim_runes(text, |rune| set.contains(&rune))
 }
 

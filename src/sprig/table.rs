@@ -1,6 +1,6 @@
 //! Every function of Sprig by name, in Sprig's order, with its Go parameter types.
 
-use super::argument::{boolean, checked, float, int, int64, list, map, maps, ok, string, strings, uint32};
+use super::argument::{IntoValue, boolean, checked, float, int, int64, list, map, maps, ok, string, strings, uint32};
 use super::certificates::{Key, Subject};
 use super::dicts::Precedence;
 use super::math::to_float;
@@ -10,7 +10,7 @@ use super::{
     argument, casing, certificates, crypto, date, decimal::Decimal, defaults, dicts, encoding, json, lists, math, path,
     random, reflect, regex, semver, strings as text, url,
 };
-use crate::template::func::{Call, Fault, Func};
+use crate::template::func::{Call, Fault, Func, spend_on_printing};
 use crate::value::Type::{Any, AnyList, AnyMap, Bool, Certificate, Float64, Int, String, Time, Uint32};
 use crate::value::{Signature, Type, Value};
 
@@ -24,6 +24,12 @@ const fn fixed(name: &'static str, parameters: &'static [Type], body: Body) -> F
 /// A function whose last parameter repeats.
 const fn variadic(name: &'static str, parameters: &'static [Type], body: Body) -> Func {
     Func { name, signature: Signature { parameters, variadic: true }, body }
+}
+
+/// A function that makes something of all that its arguments hold.
+fn whole<T: IntoValue>(call: &Call<'_>, name: &str, a: &[Value], make: impl Fn(&[Value]) -> T) -> Result<Value, Fault> {
+    spend_on_printing(call.host, name, a)?;
+    ok(make(a))
 }
 
 /// What a certificate is for: the first four arguments of the functions that make one.
@@ -87,9 +93,9 @@ pub static FUNCTIONS: &[Func] = &[
     fixed("contains", &[String, String], |_, a| ok(text::contains(string(a, 0), string(a, 1)))),
     fixed("hasPrefix", &[String, String], |_, a| ok(string(a, 1).starts_with(string(a, 0)))),
     fixed("hasSuffix", &[String, String], |_, a| ok(string(a, 1).ends_with(string(a, 0)))),
-    variadic("quote", &[Any], |_, a| ok(text::quote(a))),
-    variadic("squote", &[Any], |_, a| ok(text::squote(a))),
-    variadic("cat", &[Any], |_, a| ok(text::cat(a))),
+    variadic("quote", &[Any], |c, a| whole(c, "quote", a, text::quote)),
+    variadic("squote", &[Any], |c, a| whole(c, "squote", a, text::squote)),
+    variadic("cat", &[Any], |c, a| whole(c, "cat", a, text::cat)),
     fixed("indent", &[Int, String], |c, a| checked(text::indent(c.host, int(a, 0), string(a, 1)))),
     fixed("nindent", &[Int, String], |c, a| checked(text::nindent(c.host, int(a, 0), string(a, 1)))),
     fixed("replace", &[String, String, String], |c, a| {
@@ -100,7 +106,7 @@ pub static FUNCTIONS: &[Func] = &[
     fixed("sha256sum", &[String], |_, a| ok(encoding::sha256sum(string(a, 0)))),
     fixed("sha512sum", &[String], |_, a| ok(encoding::sha512sum(string(a, 0)))),
     fixed("adler32sum", &[String], |_, a| ok(encoding::adler32sum(string(a, 0)))),
-    fixed("toString", &[Any], |_, a| ok(Value::Str(text::strval(&a[0])))),
+    fixed("toString", &[Any], |c, a| whole(c, "toString", a, |a| Value::Str(text::strval(&a[0])))),
 
     // Conversion
     fixed("atoi", &[String], |_, a| ok(math::atoi(string(a, 0)))),
@@ -110,12 +116,12 @@ pub static FUNCTIONS: &[Func] = &[
     variadic("seq", &[Int], |c, a| {
         checked(math::seq(c.host, &(0..a.len()).map(|i| int(a, i)).collect::<Vec<_>>()))
     }),
-    fixed("toDecimal", &[Any], |_, a| int64(math::to_decimal(&a[0]))),
+    fixed("toDecimal", &[Any], |c, a| whole(c, "toDecimal", a, |a| Value::int64(math::to_decimal(&a[0])))),
 
-    fixed("split", &[String, String], |_, a| ok(text::split(string(a, 0), string(a, 1)))),
-    fixed("splitList", &[String, String], |_, a| ok(text::split_list(string(a, 0), string(a, 1)))),
-    fixed("splitn", &[String, Int, String], |_, a| ok(text::splitn(string(a, 0), int(a, 1), string(a, 2)))),
-    fixed("toStrings", &[Any], |_, a| ok(text::string_list(&a[0]))),
+    fixed("split", &[String, String], |c, a| checked(text::split(c.host, string(a, 0), string(a, 1)))),
+    fixed("splitList", &[String, String], |c, a| checked(text::split_list(c.host, string(a, 0), string(a, 1)))),
+    fixed("splitn", &[String, Int, String], |c, a| checked(text::splitn(c.host, string(a, 0), int(a, 1), string(a, 2)))),
+    fixed("toStrings", &[Any], |c, a| whole(c, "toStrings", a, |a| text::string_list(&a[0]))),
 
     fixed("until", &[Int], |c, a| checked(math::until(c.host, int(a, 0)))),
     fixed("untilStep", &[Int, Int, Int], |c, a| checked(math::until_step(c.host, int(a, 0), int(a, 1), int(a, 2)))),
@@ -144,8 +150,8 @@ pub static FUNCTIONS: &[Func] = &[
         ok(math::round(&a[0], int(a, 1), (a.len() > 2).then(|| float(a, 2))))
     }),
 
-    fixed("join", &[String, Any], |_, a| ok(text::join(string(a, 0), &a[1]))),
-    fixed("sortAlpha", &[Any], |_, a| ok(text::sort_alpha(&a[0]))),
+    fixed("join", &[String, Any], |c, a| checked(text::join(c.host, string(a, 0), &a[1]))),
+    fixed("sortAlpha", &[Any], |c, a| whole(c, "sortAlpha", a, |a| text::sort_alpha(&a[0]))),
 
     // Defaults
     variadic("default", &[Any, Any], |_, a| ok(defaults::default(&a[0], &a[1..]))),
@@ -156,13 +162,13 @@ pub static FUNCTIONS: &[Func] = &[
     fixed("compact", &[Any], |_, a| checked(lists::compact(&a[0]))),
     fixed("mustCompact", &[Any], |_, a| checked(lists::compact(&a[0]))),
     fixed("fromJson", &[String], |_, a| ok(json::parse(string(a, 0)).unwrap_or(Value::Nil))),
-    fixed("toJson", &[Any], |_, a| ok(json::compact(&a[0]).unwrap_or_default())),
-    fixed("toPrettyJson", &[Any], |_, a| ok(json::pretty(&a[0]).unwrap_or_default())),
-    fixed("toRawJson", &[Any], |_, a| checked(json::raw(&a[0]))),
+    fixed("toJson", &[Any], |c, a| json::written(c, "toJson", &a[0], |v| Ok(json::compact(v).unwrap_or_default()))),
+    fixed("toPrettyJson", &[Any], |c, a| json::written(c, "toPrettyJson", &a[0], |v| Ok(json::pretty(v).unwrap_or_default()))),
+    fixed("toRawJson", &[Any], |c, a| json::written(c, "toRawJson", &a[0], json::raw)),
     fixed("mustFromJson", &[String], |_, a| checked(json::parse(string(a, 0)))),
-    fixed("mustToJson", &[Any], |_, a| checked(json::compact(&a[0]))),
-    fixed("mustToPrettyJson", &[Any], |_, a| checked(json::pretty(&a[0]))),
-    fixed("mustToRawJson", &[Any], |_, a| checked(json::raw(&a[0]))),
+    fixed("mustToJson", &[Any], |c, a| json::written(c, "mustToJson", &a[0], json::compact)),
+    fixed("mustToPrettyJson", &[Any], |c, a| json::written(c, "mustToPrettyJson", &a[0], json::pretty)),
+    fixed("mustToRawJson", &[Any], |c, a| json::written(c, "mustToRawJson", &a[0], json::raw)),
     fixed("ternary", &[Any, Any, Bool], |_, a| ok(a[usize::from(!boolean(a, 2))].clone())),
     fixed("deepCopy", &[Any], |c, a| dicts::deep_copy(c.host, &a[0])),
     fixed("mustDeepCopy", &[Any], |c, a| dicts::deep_copy(c.host, &a[0])),
@@ -173,7 +179,7 @@ pub static FUNCTIONS: &[Func] = &[
     fixed("typeIsLike", &[String, Any], |_, a| ok(reflect::type_is_like(string(a, 0), &a[1]))),
     fixed("kindOf", &[Any], |_, a| ok(reflect::kind_name(a[0].kind()))),
     fixed("kindIs", &[String, Any], |_, a| ok(reflect::kind_name(a[1].kind()).as_bytes() == string(a, 0))),
-    fixed("deepEqual", &[Any, Any], |_, a| checked(reflect::deep_equal(&a[0], &a[1]))),
+    fixed("deepEqual", &[Any, Any], |c, a| checked(reflect::deep_equal(c.host, &a[0], &a[1]))),
 
     // Network: without EnableDNS Helm answers with the empty string.
     fixed("getHostByName", &[String], |_, _| ok("")),
@@ -201,7 +207,7 @@ pub static FUNCTIONS: &[Func] = &[
     variadic("list", &[Any], |_, a| ok(a.to_vec())),
     variadic("dict", &[Any], |c, a| checked(dicts::dict(c.host, a))),
     fixed("get", &[AnyMap, String], |_, a| ok(dicts::get(&map(a, 0), string(a, 1)))),
-    fixed("set", &[AnyMap, String, Any], |_, a| checked(dicts::set(map(a, 0), string(a, 1), &a[2]))),
+    fixed("set", &[AnyMap, String, Any], |c, a| checked(dicts::set(c.host, map(a, 0), string(a, 1), &a[2]))),
     fixed("unset", &[AnyMap, String], |_, a| ok(dicts::unset(map(a, 0), string(a, 1)))),
     fixed("hasKey", &[AnyMap, String], |_, a| ok(dicts::has_key(&map(a, 0), string(a, 1)))),
     variadic("pluck", &[String, AnyMap], |_, a| ok(dicts::pluck(string(a, 0), &maps(a, 1)))),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::func::Fault;
+use super::func::{Fault, Host, spend_on_printing};
 use crate::value::{Kind, List, Map, MapType, Object, Signature, Type, UintType, Value, fmt, unicode};
 
 /// A built-in function. `and` and `or` evaluate their arguments themselves, so [`super::exec`] runs them.
@@ -77,6 +77,14 @@ impl Builtin {
         })
     }
 
+    /// Whether it makes a text of all that its arguments hold.
+    fn prints(self) -> bool {
+        matches!(
+            self,
+            Builtin::Print | Builtin::Println | Builtin::Printf | Builtin::Html | Builtin::Js | Builtin::Urlquery
+        )
+    }
+
     pub(super) fn signature(self) -> Signature {
         match self {
             Builtin::And | Builtin::Or | Builtin::Call | Builtin::Eq | Builtin::Index | Builtin::Slice => VALUES,
@@ -91,7 +99,10 @@ impl Builtin {
     ///
     /// `interfaces` tells which of them are held in an interface: a nil that was found under a key, say, and not one
     /// that stands for nothing at all. `len` and `slice` mind.
-    pub(super) fn call(self, arguments: &[Value], interfaces: Interfaces) -> Result<Value, Fault> {
+    pub(super) fn call(self, host: &dyn Host, arguments: &[Value], interfaces: Interfaces) -> Result<Value, Fault> {
+        if self.prints() {
+            spend_on_printing(host, "printing", arguments)?;
+        }
         let (first, rest) = arguments.split_first().map_or((&Value::Nil, arguments), |(first, rest)| (first, rest));
         let second = rest.first().unwrap_or(&Value::Nil);
         let answer = match self {

@@ -6,7 +6,7 @@
 use super::ast::{Branch, Callee, Command, Ideal, List, Node, Pipe, Pos, Span, Template, Term, VariableId};
 use super::builtin::{self, Builtin, Interfaces};
 use super::error::{Cause, Error, ExecuteError, Place, quote};
-use super::func::{Call, Fault, Func, Host, Spot, Watch};
+use super::func::{self, Call, Fault, Func, Host, Spot, Watch};
 use super::methods::Method;
 use super::parse::line_and_column;
 use super::set::Set;
@@ -18,6 +18,9 @@ const TEMPLATE_DEPTH_MAX: usize = 100_000;
 
 /// So many written bytes cost one step of the host's budget.
 const BYTES_PER_STEP: usize = 64;
+
+/// So many bytes of text that a function is given cost one step.
+const READ_BYTES_PER_STEP: usize = 256;
 
 /// What a missing key of a map gives (Go: the option `missingkey`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,6 +232,14 @@ impl<'s> State<'s> {
 
     /// A function failed.
     fn call_error(&self, name: &str, fault: Fault) -> Box<Error> {
+        // The texts of nested calls add up: each `tpl` tells its whole text again.
+        let told = match &fault {
+            Fault::Failed(text) | Fault::Wrapped { text, .. } => text.len(),
+            Fault::Template(_) | Fault::Budget(_) => 0,
+        };
+        if let Err(Fault::Budget(message)) = self.execution.host.spend_bytes(told) {
+            return self.budget_error(message);
+        }
         let cause = match fault {
             Fault::Failed(text) => Cause::Text(text),
             Fault::Template(error) => match *error {
@@ -251,10 +262,14 @@ impl<'s> State<'s> {
     }
 
     fn spend(&self, steps: u64) -> Run<()> {
-        self.execution.host.spend(steps).map_err(|fault| match fault {
+        self.execution.host.spend(steps).map_err(|fault| self.spent(fault))
+    }
+
+    fn spent(&self, fault: Fault) -> Box<Error> {
+        match fault {
             Fault::Budget(message) | Fault::Failed(message) => self.budget_error(message),
             Fault::Template(error) | Fault::Wrapped { error, .. } => error,
-        })
+        }
     }
 
     fn check_stack(&self) -> Run<()> {
@@ -333,6 +348,7 @@ impl<'s> State<'s> {
     }
 
     fn spend_written(&self, bytes: usize) -> Run<()> {
+        self.execution.host.spend_bytes(bytes).map_err(|fault| self.spent(fault))?;
         match bytes / BYTES_PER_STEP {
             0 => Ok(()),
             steps => self.spend(steps as u64),
@@ -346,6 +362,8 @@ impl<'s> State<'s> {
             return Err(self.error(format!("can't print {text} of type {type_name}")));
         }
         self.tell_call("print", std::slice::from_ref(&operand.value));
+        func::spend_on_printing(self.execution.host, "printing", std::slice::from_ref(&operand.value))
+            .map_err(|fault| self.spent(fault))?;
         let length_before = self.out.len();
         fmt::write_value(&mut self.out, &operand.value);
         self.spend_written(self.out.len() - length_before)
@@ -743,12 +761,15 @@ impl<'s> State<'s> {
         let values = &self.arguments[mark..];
         self.tell_call(name, values);
         let host = self.execution.host;
+        self.spend(steps_to_read(values))?;
         let result = match (&callable, callee) {
             (Callable::Builtin(_), Some(callee)) => builtin::call_value(values.first().unwrap_or(&Value::Nil), &callee),
-            (Callable::Builtin(builtin), None) => builtin.call(values, interfaces),
+            (Callable::Builtin(builtin), None) => builtin.call(host, values, interfaces),
             (Callable::Func(func), _) => (func.body)(&mut Call { host, execution: self.execution }, values),
             (Callable::Method(method), _) => method.call(name, values, host),
         };
+        // Asked while the arguments are still held, so that what they hold does not count as made here.
+        let result = result.and_then(|value| host.spend_bytes(value.own_bytes()).map(|()| value));
         self.arguments.truncate(mark);
         result.map(Operand::plain).map_err(|fault| {
             self.at = node;
@@ -869,6 +890,16 @@ impl<'s> State<'s> {
             self.error(format!("wrong type for value; expected {wanted}; got {got}"))
         })
     }
+}
+
+/// What the texts among the arguments cost whoever reads them, at the least.
+fn steps_to_read(arguments: &[Value]) -> u64 {
+    let bytes = arguments.iter().map(|argument| match argument {
+        Value::Str(text) => text.as_bytes().len() / READ_BYTES_PER_STEP,
+        Value::Bytes(bytes) => bytes.len() / READ_BYTES_PER_STEP,
+        _ => 0,
+    });
+    bytes.sum::<usize>() as u64
 }
 
 fn parameter(signature: Signature, index: usize) -> Type {

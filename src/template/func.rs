@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 
+use crate::value::weigh::{Unfit, WEIGHT_MAX, weigh};
 use crate::value::{Map, Signature, Value};
 
 /// A function a template may call by name.
@@ -61,7 +62,7 @@ pub struct Call<'c> {
 pub const RENDER_STACK_BYTES: usize = 256 << 20;
 
 /// What [`Host::stack_bytes`] says of a thread on which nothing was arranged; spawned threads have 2 MiB.
-const STACK_BYTES_DEFAULT: usize = 1 << 20;
+pub const STACK_BYTES_DEFAULT: usize = 1 << 20;
 
 /// What differs from render to render. Implemented by `render` and by the tests of functions.
 pub trait Host {
@@ -81,6 +82,16 @@ pub trait Host {
     /// # Errors
     /// [`Fault::Budget`] when it is spent or the render was told to stop.
     fn spend(&self, steps: u64) -> Result<(), Fault>;
+    /// Takes memory from the render's budget, before or after it is made. It is not given back: what a template makes,
+    /// it may keep. A host without such a budget says yes.
+    ///
+    /// # Errors
+    /// [`Fault::Budget`] when it is spent.
+    fn spend_bytes(&self, _bytes: usize) -> Result<(), Fault> {
+        Ok(())
+    }
+    /// Hears of a map that now holds another container: it may hold itself, and nobody would ever free it.
+    fn note_nesting(&self, _map: &Map) {}
     /// Calls a method that `common.Values` or `engine.files` has in Helm and that needs more than the engine knows:
     /// `YAML` and `Encode` of the one, all methods of the other. The arguments fit the method's parameters; see
     /// `template/methods.rs`. `None` where this host has no such method.
@@ -125,6 +136,39 @@ impl Spot<'_> {
     /// The line of the place, from 1.
     pub fn line(&self) -> usize {
         1 + self.text.iter().take(self.position).filter(|byte| **byte == b'\n').count()
+    }
+}
+
+/// How deep values may be nested that a function walks through: each level takes some of the thread's stack.
+pub const WALK_DEPTH_MAX: usize = 500;
+
+/// So many bytes of a value's weight cost one step.
+const WEIGHT_PER_STEP: usize = 256;
+
+/// Takes the cost of a walk through values, before it begins. Says whether it would end: it would not where a map holds
+/// itself.
+///
+/// # Errors
+/// [`Fault::Budget`]: the values are too large or nested deeper than `depth_max`, or the steps are spent.
+pub fn spend_on_walk(host: &dyn Host, function: &str, values: &[Value], depth_max: usize) -> Result<bool, Fault> {
+    match weigh(values, depth_max) {
+        Ok(weight) => host.spend((weight / WEIGHT_PER_STEP) as u64).map(|()| true),
+        Err(Unfit::Endless) => Ok(false),
+        Err(Unfit::TooDeep) => Err(Fault::Budget(format!("{function} met values nested more than {depth_max} deep"))),
+        Err(Unfit::TooHeavy) => {
+            Err(Fault::Budget(format!("{function} met values of more than {} MiB", WEIGHT_MAX >> 20)))
+        }
+    }
+}
+
+/// Takes the cost of making one text of all that values hold, before it is made.
+///
+/// # Errors
+/// As [`spend_on_walk`], and for a map that holds itself: to print one ends Go's process.
+pub fn spend_on_printing(host: &dyn Host, function: &str, values: &[Value]) -> Result<(), Fault> {
+    match spend_on_walk(host, function, values, WALK_DEPTH_MAX)? {
+        true => Ok(()),
+        false => Err(Fault::Budget(format!("{function} met a map that holds itself"))),
     }
 }
 

@@ -15,6 +15,9 @@ use crate::value::{Str, strconv};
 /// Parentheses may be nested this deep, as in Go.
 const PAREN_DEPTH_MAX: usize = 10_000;
 
+/// How many variables one text may declare. They are looked up one by one.
+const VARIABLES_MAX: usize = 5_000;
+
 /// The stack parsing may use: it runs on threads of any kind, and the tree it makes is walked by recursion too.
 const PARSE_STACK_BYTES: usize = 1 << 20;
 
@@ -436,12 +439,12 @@ impl<'p, 't> Parser<'p, 't> {
             match next.kind {
                 Kind::Assign | Kind::Declare => {
                     self.next_non_space();
-                    declarations.push(self.declare(variable));
+                    declarations.push(self.declare(variable)?);
                     return Ok((declarations, next.kind == Kind::Assign));
                 }
                 Kind::Char if next.text == b"," => {
                     self.next_non_space();
-                    declarations.push(self.declare(variable));
+                    declarations.push(self.declare(variable)?);
                     if context != "range" || declarations.len() >= 2 {
                         return Err(self.error(format!("too many declarations in {context}")));
                     }
@@ -461,10 +464,13 @@ impl<'p, 't> Parser<'p, 't> {
         }
     }
 
-    fn declare(&mut self, token: Token<'t>) -> Declared {
+    fn declare(&mut self, token: Token<'t>) -> Parsed<Declared> {
+        if self.visible.len() > VARIABLES_MAX || self.shared.variables.len() > VARIABLES_MAX {
+            return Err(self.error(format!("more than {VARIABLES_MAX} variables in one text")));
+        }
         let variable = self.variable_id(token);
         self.visible.push(variable);
-        Declared { variable, name: Self::span(token) }
+        Ok(Declared { variable, name: Self::span(token) })
     }
 
     fn variable_id(&mut self, token: Token<'t>) -> VariableId {

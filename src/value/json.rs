@@ -15,8 +15,11 @@ use super::{Entries, List, Map, Object, Value};
 /// deep would take more stack than our threads have.
 pub const DEPTH_MAX: usize = 500;
 
-/// Go looks for maps that hold themselves only below this many levels.
-const CYCLE_SEARCH_DEPTH: usize = 1000;
+/// How many values one text may hold. Each takes many times its text in memory.
+pub const NODES_MAX: usize = 2_000_000;
+
+/// How deep arrays and objects may be nested when writing live values; Go has no such limit.
+const WRITE_DEPTH_MAX: usize = 2000;
 
 /// Whether `<`, `>`, `&` are written as `\u003c`, `\u003e`, `\u0026`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +100,8 @@ struct Writer<'i> {
     /// Prefix and indent of lines, if there are lines.
     layout: Option<(&'i str, &'i str)>,
     depth: usize,
-    /// The maps and lists being written below [`CYCLE_SEARCH_DEPTH`], by address.
+    /// The maps and lists being written, by address. Go looks for cycles only below a thousand levels, and has written
+    /// all that time; the error is the same.
     open: Vec<usize>,
 }
 
@@ -231,15 +235,13 @@ impl<'i> Writer<'i> {
     }
 
     fn enter(&mut self, address: usize, value: &Value) -> Result<(), String> {
-        if self.depth >= CYCLE_SEARCH_DEPTH {
-            if self.open.contains(&address) {
-                return Err(format!("json: unsupported value: encountered a cycle via {}", value.type_name()));
-            }
-            if self.open.len() == CYCLE_SEARCH_DEPTH {
-                return Err("json: unsupported value: exceeded max depth".into());
-            }
-            self.open.push(address);
+        if self.open.contains(&address) {
+            return Err(format!("json: unsupported value: encountered a cycle via {}", value.type_name()));
         }
+        if self.open.len() == WRITE_DEPTH_MAX {
+            return Err("json: unsupported value: exceeded max depth".into());
+        }
+        self.open.push(address);
         Ok(())
     }
 
@@ -332,7 +334,7 @@ fn push_escaped(out: &mut Vec<u8>, text: &str, html: Html) {
 /// # Errors
 /// Go's text: a syntax error anywhere comes before a number that no float holds.
 pub fn unmarshal(bytes: &[u8]) -> Result<Json, String> {
-    let mut reader = Reader { bytes, at: 0, depth: 0, out_of_range: None };
+    let mut reader = Reader { bytes, at: 0, depth: 0, nodes: 0, out_of_range: None };
     let json = reader.value()?;
     reader.skip_space();
     if let Some(&byte) = bytes.get(reader.at) {
@@ -348,6 +350,7 @@ struct Reader<'b> {
     bytes: &'b [u8],
     at: usize,
     depth: usize,
+    nodes: usize,
     /// The first number that no float holds.
     out_of_range: Option<&'b str>,
 }
@@ -366,6 +369,10 @@ fn invalid_character(byte: u8, context: &str) -> String {
 
 impl<'b> Reader<'b> {
     fn value(&mut self) -> Result<Json, String> {
+        self.nodes += 1;
+        if self.nodes > NODES_MAX {
+            return Err(format!("exceeded {NODES_MAX} values"));
+        }
         self.skip_space();
         match self.bytes.get(self.at) {
             None => Err(UNEXPECTED_END.into()),

@@ -15,6 +15,7 @@ pub mod semver;
 pub mod shape;
 pub mod strconv;
 pub mod unicode;
+pub mod weigh;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
