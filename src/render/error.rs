@@ -81,7 +81,20 @@ pub(super) fn of_executing(error: &template::Error, source: impl Fn(&str) -> Opt
     // The innermost place in a file: the text of a `tpl` has no lines to show.
     let places = std::iter::successors(Some(error), |error| error.cause()).filter_map(template::Error::place);
     let spot = places.filter_map(|place| spot(&place.source_name, place.line, Some(place.column), &source)).last();
-    Error::Template { message: executing_message(error), spot }
+    Error::Template { message: shortened(executing_message(error)), spot }
+}
+
+/// The longest message of a template's error: a thousand `tpl` within one another tell a thousand texts.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+/// The message without its middle where it is too long: who called is at its start, the cause at its end.
+fn shortened(message: String) -> String {
+    if message.len() <= MESSAGE_BYTES_MAX {
+        return message;
+    }
+    let start = message.floor_char_boundary(MESSAGE_BYTES_MAX / 2);
+    let end = message.ceil_char_boundary(message.len() - MESSAGE_BYTES_MAX / 2);
+    format!("{} … {}", &message[..start], &message[end..])
 }
 
 /// What `required` and `fail` put around their message, so that it is found again in the chain of errors.

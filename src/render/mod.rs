@@ -36,7 +36,7 @@ use crate::chart::{self, Chart, Crd, coalesce, schema};
 use crate::manifest;
 use crate::manifest::hooks::{self, Hook, Manifest};
 use crate::sprig;
-use crate::template::func::{FuncTable, Host, RENDER_STACK_BYTES, STACK_BYTES_DEFAULT};
+use crate::template::func::{Fault, FuncTable, Host, RENDER_STACK_BYTES, STACK_BYTES_DEFAULT};
 use crate::template::{self, MissingKey, Set};
 use crate::value::{Map, MapType, Value};
 use host::RenderHost;
@@ -328,6 +328,13 @@ static FUNCS: LazyLock<Arc<FuncTable>> = LazyLock::new(|| {
     Arc::new(table)
 });
 
+fn budget_of_parsing(path: &str, fault: Fault) -> Error {
+    match fault {
+        Fault::Budget(message) | Fault::Failed(message) => Error::Budget(format!("{path}: {message}")),
+        Fault::Template(error) | Fault::Wrapped { error, .. } => Error::Budget(error.to_string()),
+    }
+}
+
 /// So many bytes of a template cost one step when they are parsed.
 const PARSED_BYTES_PER_STEP: usize = 64;
 
@@ -346,7 +353,7 @@ fn render_files(
     let mut set = Set::new(FUNCS.clone()).named("gotpl");
     for path in &order {
         host.spend((templates[*path].text.len() / PARSED_BYTES_PER_STEP) as u64)
-            .map_err(|_| Error::Budget(format!("{path}: more than {} steps", host.limits().steps_max)))?;
+            .map_err(|fault| budget_of_parsing(path, fault))?;
         let parsed = host.parsed().get_or_parse(&set, path, &templates[*path].text);
         set.add(&parsed.map_err(|error| error::of_parsing(&error, source))?);
     }

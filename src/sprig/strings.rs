@@ -77,19 +77,31 @@ pub(super) fn repeat(host: &dyn Host, count: i64, text: &[u8]) -> Result<Vec<u8>
 
 /// Replaces every occurrence. An empty `old` stands before each rune and at the end.
 pub(super) fn replace(host: &dyn Host, old: &[u8], new: &[u8], text: &[u8]) -> Result<Vec<u8>, Fault> {
-    let pieces = split_all(host, old, text)?;
-    let occurrences = if old.is_empty() { pieces.len() + 1 } else { pieces.len() - 1 };
+    let occurrences = match old {
+        [] => runes::runes(text).count() + 1,
+        _ => memmem::find_iter(text, old).count(),
+    };
     let length = occurrences.checked_mul(new.len()).and_then(|added| added.checked_add(text.len()));
     spend_on_text(host, "replace", length)?;
+    let mut replaced = Vec::with_capacity(text.len());
+    let mut rest = text;
     if old.is_empty() {
-        let mut replaced = new.to_vec();
-        for piece in pieces {
-            replaced.extend_from_slice(piece);
+        replaced.extend_from_slice(new);
+        while let Some((_, width)) = decode(rest) {
+            replaced.extend_from_slice(&rest[..width]);
             replaced.extend_from_slice(new);
+            rest = &rest[width..];
         }
         return Ok(replaced);
     }
-    Ok(pieces.join(new))
+    for at in memmem::find_iter(text, old) {
+        let passed = text.len() - rest.len();
+        replaced.extend_from_slice(&text[passed..at]);
+        replaced.extend_from_slice(new);
+        rest = &text[at + old.len()..];
+    }
+    replaced.extend_from_slice(rest);
+    Ok(replaced)
 }
 
 /// `strings.Split`: an empty separator cuts between runes.

@@ -258,6 +258,8 @@ impl<'p, 't> Parser<'p, 't> {
     /// Nodes up to `{{end}}` or `{{else}}`.
     fn list(&mut self) -> Parsed<(List, Terminator)> {
         if self.shared.stack.is_spent() {
+            // Reads ahead, so that the error has the line of a token.
+            self.peek_non_space();
             return Err(self.error("max nesting depth exceeded"));
         }
         let mark = self.shared.nodes.len();

@@ -421,16 +421,15 @@ fn written_text_costs_steps() {
     let data = Value::map([(Str::from("a"), Value::string("y".repeat(6400)))].into());
     execute(&set, "t", &data, &host, MissingKey::Zero).expect("runs");
     let spent = u64::MAX - host.steps_left.get();
-    assert!((200..220).contains(&spent), "{spent}");
+    // Each byte as it is written, and the value once more as it is weighed.
+    assert!((220..240).contains(&spent), "{spent}");
 }
 
 #[test]
-fn a_map_that_holds_itself_is_printed_once() {
+fn a_map_that_holds_itself_is_not_printed() {
     let data = Value::map([(Str::from("a"), Value::int(1))].into());
-    assert_eq!(
-        render(r#"{{ set . "self" . | typeOf }} {{ . }}"#, &data),
-        "map[string]interface {} map[a:1 self:%!v(CYCLE)]"
-    );
+    let printed = render(r#"{{ set . "self" . | typeOf }} {{ . }}"#, &data);
+    assert!(printed.ends_with("executing \"t\" at <{{.}}>: printing met a map that holds itself"), "{printed}");
     // Nothing frees a cycle of references.
     map(&data).set("self", Value::Nil);
 }

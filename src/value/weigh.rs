@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{List, Map, Str, Value};
 
 /// The heaviest value that is walked through as a whole: bytes of text, and some for each part.
-pub const WEIGHT_MAX: usize = 64 << 20;
+pub const WEIGHT_MAX: usize = 32 << 20;
 
 /// What a part weighs besides its text: brackets, punctuation, a key's quotes.
 const PART_BYTES: usize = 16;

@@ -141,14 +141,16 @@ impl Street {
     }
 }
 
-/// The chart `any`, pushed into a folder of its own: its objects are its values. In version 1.1.0 a template fails.
+/// The chart `any`, pushed into a folder of its own: its objects are its values, and it runs a template that is one of
+/// them. In version 1.1.0 a template fails.
 struct AnyChart {
     folder: String,
 }
 
 impl AnyChart {
     fn push() -> AnyChart {
-        const OBJECTS: &str = "{{- range .Values.objects }}\n---\n{{ toYaml . }}\n{{- end }}\n";
+        const OBJECTS: &str = "{{- range .Values.objects }}\n---\n{{ toYaml . }}\n{{- end }}\n\
+            {{- with .Values.template }}\n---\n{{ tpl . $ }}\n{{- end }}\n";
         const BROKEN: &str = "kind: ConfigMap\ndata:\n\tport: {{ .Values.server.port | int }}\n";
         let folder = name("any");
         for version in [GOOD, "1.1.0"] {
@@ -494,6 +496,91 @@ async fn template_that_quotes_a_secret_value_shows_no_secret() {
         let object = street.house.releases().get("web").await.unwrap();
         let all = format!("{}{}", serde_json::to_string(&events).unwrap(), serde_json::to_string(&object).unwrap());
         assert!(!all.contains("canary"), "a value of a Secret is shown");
+        street.settles().await
+    })
+    .await;
+}
+
+/// A service account that may do everything with the ConfigMaps, Secrets and Events of its own namespace, and no more.
+async fn tenant(house: &House) {
+    let api_version = "rbac.authorization.k8s.io/v1";
+    let meta = json!({"name": "tenant"});
+    let rules = json!([{"apiGroups": ["", "events.k8s.io"], "verbs": ["*"],
+        "resources": ["secrets", "configmaps", "events"]}]);
+    let binding = json!({"apiVersion": api_version, "kind": "RoleBinding", "metadata": meta,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tenant"},
+        "subjects": [{"kind": "ServiceAccount", "name": "tenant", "namespace": house.namespace}]});
+    for object in [
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}),
+        json!({"apiVersion": api_version, "kind": "Role", "metadata": meta, "rules": rules}),
+        binding,
+    ] {
+        house.put("somebody", object).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c3_lookup_of_a_chart_has_the_rights_of_the_tenant_and_no_others() {
+    let chart = AnyChart::push();
+    with_running(chart.good(), |street| async move {
+        tenant(&street.house).await;
+        // Canaries that the controller itself could read, in another namespace and cluster-wide.
+        for (lookup, what) in [
+            (r#"lookup "v1" "Secret" "kube-system" """#, "secrets is forbidden"),
+            (r#"lookup "v1" "Secret" "" """#, "secrets is forbidden"),
+            (r#"lookup "v1" "Namespace" "" "kube-system""#, "namespaces \"kube-system\" is forbidden"),
+            (r#"lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" """#, "clusterroles"),
+        ] {
+            let template = format!("{{{{ fail (toJson ({lookup})) }}}}");
+            let fields = json!({"serviceAccountName": "tenant", "values": {"template": template}});
+            let user = format!("system:serviceaccount:{}:tenant", street.house.namespace);
+            let object = street.change(fields, stalled("RenderFailed", &["any/templates/objects.yaml"])).await;
+            let sentence = summary(&object);
+            assert!(sentence.contains(what) && sentence.contains(&user), "{sentence}");
+            street.house.apply_spec("web", chart.good()).await;
+            street.house.wait_ready(1).await;
+        }
+        street.settles().await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c4_template_without_an_end_stalls_only_its_own_release() {
+    let chart = AnyChart::push();
+    with_running(chart.good(), |street| async move {
+        for (template, says) in [
+            ("{{ $s := `x` }}{{ range until 100 }}{{ $s = print $s $s }}{{ end }}", "printing met values of more than"),
+            ("{{ range until 1000000 }}{{ range until 1000000 }}{{ end }}{{ end }}", "rendering was ended"),
+        ] {
+            let says = ["upgrade to any 1.0.0: ", says, "revision 1 (any 1.0.0) stays"];
+            let fields = json!({"values": {"objects": [config("fine")], "template": template}});
+            street.change(fields, stalled("RenderBudget", &says)).await;
+        }
+        street.settles().await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c8_object_that_a_value_smuggles_in_is_refused_for_lack_of_rights() {
+    let chart = AnyChart::push();
+    with_running(chart.good(), |street| async move {
+        tenant(&street.house).await;
+        let name = name("smuggled");
+        let template = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: fine}}\ndata:\n  text: x\n---\n\
+             apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {{name: {name}}}\n\
+             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}\n"
+        );
+        let fields = json!({"serviceAccountName": "tenant", "values": {"template": template}});
+        let says = ["ClusterRoleBinding", &name, "forbidden"];
+        let object = street.change(fields, stalled("Forbidden", &says[..1])).await;
+        for part in says {
+            assert!(summary(&object).contains(part), "{}", summary(&object));
+        }
+        let bindings = ["get", "clusterrolebindings", &name, "--ignore-not-found"];
+        assert_eq!(run(Command::new(env("KUBECTL")).args(bindings)), "");
         street.settles().await
     })
     .await;
