@@ -269,6 +269,40 @@ mod tests {
     }
 
     #[test]
+    fn aliases_of_aliases_are_counted() {
+        let aliases: Vec<Json> =
+            (0..10).map(|i| json!({"name": "below", "version": "*", "alias": format!("a{i}")})).collect();
+        let family = |levels: usize| {
+            let lowest = chart("below", json!({}), json!(null), vec![]);
+            (0..levels).fold(lowest, |below, _| chart("below", json!({}), json!(aliases), vec![below]))
+        };
+        assert!(family(2).with_dependencies(&Map::any(Default::default())).is_ok());
+        let error = family(12).with_dependencies(&Map::any(Default::default())).unwrap_err();
+        assert_eq!(error.to_string(), "chart exceeds the limit of 1000 charts with all aliases");
+    }
+
+    #[test]
+    fn values_that_aliases_repeat_are_counted() {
+        let text = "x".repeat(1 << 20);
+        let aliases: Vec<Json> =
+            (0..200).map(|i| json!({"name": "a", "version": "*", "alias": format!("a{i}")})).collect();
+        let below = chart("a", json!({"text": text}), json!(null), vec![]);
+        let parent = chart("parent", json!({}), json!(aliases), vec![below]);
+        let error = parent.with_dependencies(&Map::any(Default::default())).unwrap_err();
+        assert_eq!(error.to_string(), "chart exceeds the limit of 134217728 bytes in all charts with all aliases");
+    }
+
+    #[test]
+    fn import_paths_without_end_are_refused() {
+        let child = json!({"exports": {"x": 1}});
+        let deep = "a.".repeat(100_000) + "a";
+        let wanted = json!([{"name": "a", "version": "*", "import-values": [{"child": "exports", "parent": deep}]}]);
+        let parent = chart("parent", json!({}), wanted, vec![chart("a", child, json!(null), vec![])]);
+        let error = parent.with_dependencies(&Map::any(Default::default())).unwrap_err();
+        assert_eq!(error.to_string(), "chart exceeds the limit of 200 keys in a path of import-values");
+    }
+
+    #[test]
     fn one_subchart_under_two_aliases() {
         let wanted = json!([
             {"name": "a", "version": "^1.0.0", "alias": "one"},

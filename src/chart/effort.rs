@@ -4,11 +4,16 @@
 //! 2^40 comparisons, a reference to itself for a stack without end. The validator cannot be stopped, so its way is walked
 //! beforehand, with a budget, as if nothing ever failed early.
 
+use std::collections::HashMap;
+
 use serde_json::Value as Json;
 
 /// How often a schema may meet a value. The largest schemas of public charts with their values meet some ten thousand
 /// times.
 const MEETINGS_MAX: usize = 2_000_000;
+
+/// So many entries of a list in a schema cost one comparison.
+const LISTED_PER_COMPARISON: usize = 16;
 
 /// How deep schemas and references may nest around one another, down to one value: each level takes some stack.
 const DEPTH_MAX: usize = 400;
@@ -18,7 +23,7 @@ const DEPTH_MAX: usize = 400;
 /// # Errors
 /// It would not; the text says which bound is passed.
 pub(super) fn check(schema: &Json, values: &Json) -> Result<(), String> {
-    let mut walk = Walk { root: schema, left: MEETINGS_MAX, depth: 0 };
+    let mut walk = Walk { root: schema, left: MEETINGS_MAX, depth: 0, targets: HashMap::new() };
     walk.meet(schema, values)
 }
 
@@ -26,14 +31,14 @@ struct Walk<'s> {
     root: &'s Json,
     left: usize,
     depth: usize,
+    /// What references lead to, once it was looked for.
+    targets: HashMap<&'s str, Option<&'s Json>>,
 }
 
 impl<'s> Walk<'s> {
     fn meet(&mut self, schema: &'s Json, value: &Json) -> Result<(), String> {
         let Json::Object(keywords) = schema else { return Ok(()) };
-        self.left = self.left.checked_sub(1).ok_or_else(|| {
-            format!("schema cannot be used: to check these values would take more than {MEETINGS_MAX} comparisons")
-        })?;
+        self.take(1)?;
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return Err(format!("schema cannot be used: it refers to itself more than {DEPTH_MAX} levels deep"));
@@ -45,6 +50,13 @@ impl<'s> Walk<'s> {
         Ok(())
     }
 
+    fn take(&mut self, comparisons: usize) -> Result<(), String> {
+        self.left = self.left.checked_sub(comparisons).ok_or_else(|| {
+            format!("schema cannot be used: to check these values would take more than {MEETINGS_MAX} comparisons")
+        })?;
+        Ok(())
+    }
+
     fn keyword(
         &mut self,
         keyword: &str,
@@ -52,6 +64,13 @@ impl<'s> Walk<'s> {
         siblings: &'s serde_json::Map<String, Json>,
         value: &Json,
     ) -> Result<(), String> {
+        // Long lists of properties and of allowed values are gone through each time.
+        self.take(match inner {
+            Json::Array(items) => items.len() / LISTED_PER_COMPARISON,
+            Json::Object(fields) => fields.len() / LISTED_PER_COMPARISON,
+            Json::String(text) => text.len() / LISTED_PER_COMPARISON,
+            Json::Null | Json::Bool(_) | Json::Number(_) => 0,
+        })?;
         match (keyword, inner, value) {
             ("$ref" | "$dynamicRef" | "$recursiveRef", Json::String(reference), _) => match self.target(reference) {
                 Some(target) => self.meet(target, value),
@@ -97,14 +116,19 @@ impl<'s> Walk<'s> {
 
     /// The schema behind a reference within the text: by its path, or by the name some schema has. What lies elsewhere
     /// is not followed; it is refused later.
-    fn target(&self, reference: &str) -> Option<&'s Json> {
-        match reference.split_once('#') {
+    fn target(&mut self, reference: &'s str) -> Option<&'s Json> {
+        if let Some(known) = self.targets.get(reference) {
+            return *known;
+        }
+        let target = match reference.split_once('#') {
             Some((_, "")) => Some(self.root),
             Some((_, path)) if path.starts_with('/') => self.root.pointer(path),
             Some((_, anchor)) => named(self.root, &["$anchor", "$dynamicAnchor"], anchor)
                 .or_else(|| named(self.root, &["$id", "id"], &format!("#{anchor}"))),
             None => named(self.root, &["$id", "id"], reference),
-        }
+        };
+        self.targets.insert(reference, target);
+        target
     }
 }
 

@@ -98,6 +98,9 @@ pub(super) fn from_files(files: Vec<File>, budget: &mut Budget<'_>, depth: u64) 
     }
     chart.metadata = metadata.ok_or(Error::NoChartYaml)?;
     chart.metadata.validate()?;
+    if depth == 0 && !matches!(chart.metadata.api_version.as_str(), "v1" | "v2") {
+        return Err(Error::UnsupportedApiVersion(chart.metadata.api_version));
+    }
     if chart.metadata.dependencies().len().max(subcharts.len()) > CHARTS_MAX {
         return Err(Error::TooLarge { limit: CHARTS_MAX as u64, unit: "dependencies" });
     }

@@ -83,6 +83,8 @@ pub enum Error {
     TooLarge { limit: u64, unit: &'static str },
     #[error("no files in chart archive")]
     EmptyArchive,
+    #[error("unsupported chart version: apiVersion {0:?} in Chart.yaml is neither v1 nor v2")]
+    UnsupportedApiVersion(String),
     #[error("Chart.yaml file is missing")]
     NoChartYaml,
     #[error("cannot load {file}")]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::charts::LoadedChart;
 use super::error::{failure, input, of_cluster};
@@ -133,6 +133,8 @@ fn prepare(order: Order, capabilities: &Capabilities, options: &Options) -> Resu
         render::on_big_stack(|| render::render(&order.chart.chart, &order.values, &info, capabilities, options))
             .flatten()
             .map_err(|problem| of_render(&problem))?;
+    let render::Used { steps, made_bytes, output_bytes } = rendered.used;
+    debug!(release = %order.release, steps, made_bytes, output_bytes, "rendered");
     let rendered = post_render(&order, rendered)?;
     refuse_hooks(&rendered)?;
     let objects = manifest::parse(&rendered.manifest).map_err(|problem| input("InvalidManifest", &problem))?;

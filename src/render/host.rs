@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::reads::Watcher;
-use super::{ParsedTemplates, files, helm_funcs};
+use super::{ParsedTemplates, Used, files, helm_funcs};
 use crate::template::func::{Fault, Host, KeyType, Watch};
 use crate::value::{Entries, Map, MapType, Str, Value};
 
@@ -34,9 +34,9 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             steps_max: 200_000_000,
-            made_bytes_max: 1 << 30,
+            made_bytes_max: 256 << 20,
             keys_max: 64,
-            output_bytes_max: 64 << 20,
+            output_bytes_max: 20 << 20,
             include_depth_max: 1_000,
         }
     }
@@ -171,6 +171,16 @@ impl RenderHost {
 
     pub(super) fn parsed(&self) -> &ParsedTemplates {
         &self.options.parsed
+    }
+
+    /// What was used up to now.
+    pub(super) fn used(&self, output_bytes: usize) -> Used {
+        let limits = self.limits();
+        Used {
+            steps: limits.steps_max - self.steps_left.get(),
+            made_bytes: limits.made_bytes_max - self.made_bytes_left.get(),
+            output_bytes,
+        }
     }
 
     pub(super) fn lookup(

@@ -75,6 +75,8 @@ pub struct Rendered {
     pub notes: String,
     /// The files below `crds/`, which are not templates.
     pub crds: Vec<Crd>,
+    /// What of its budgets the render used.
+    pub used: Used,
     /// The chart as it was rendered, subcharts resolved and values imported: what Helm stores in its record.
     pub chart: Chart,
 }
@@ -95,6 +97,14 @@ pub struct Linted {
     pub files: BTreeMap<String, Vec<u8>>,
     /// What `required` and `fail` said, in the order of rendering. They do not end such a render.
     pub remarks: Vec<Remark>,
+}
+
+/// What a render used of its [`Limits`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    pub steps: u64,
+    pub made_bytes: usize,
+    pub output_bytes: usize,
 }
 
 /// Renders a chart with the user's values over its own.
@@ -208,6 +218,7 @@ fn render_checked(
         None => RenderHost::new(options.clone()),
     };
     let mut files = render_files(&chart, values, scope::release_map(release), capabilities, &host)?;
+    let used = host.used(files.values().map(Vec::len).sum());
     let notes_path = format!("{}/templates/NOTES.txt", chart.name());
     let notes = files.get(&notes_path).cloned().unwrap_or_default();
     files.retain(|path, _| !path.ends_with("NOTES.txt"));
@@ -221,6 +232,7 @@ fn render_checked(
         unknown_hooks: sorted.unknown_hooks,
         notes: String::from_utf8_lossy(&notes).into_owned(),
         crds: chart.crds(),
+        used,
         chart,
     })
 }

@@ -694,6 +694,12 @@ mod tests {
     }
 
     #[test]
+    fn texts_of_very_many_values_are_refused() {
+        let text = format!("[{}1]", "1,".repeat(NODES_MAX));
+        assert_eq!(unmarshal(text.as_bytes()).unwrap_err(), "exceeded 2000000 values");
+    }
+
+    #[test]
     fn differs_from_go_in_stopping_at_500_levels() {
         let deep = "[".repeat(100_000);
         assert_eq!(unmarshal(deep.as_bytes()).unwrap_err(), "exceeded max depth");
