@@ -84,8 +84,9 @@ pub(super) fn of_executing(error: &template::Error, source: impl Fn(&str) -> Opt
     Error::Template { message: shortened(executing_message(error)), spot }
 }
 
-/// The longest message of a template's error: a thousand `tpl` within one another tell a thousand texts.
-const MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// The longest message of a template's error: a thousand `tpl` within one another tell a thousand texts. A thousand
+/// `include` alone, where Helm stops, take some 130 KiB.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// The message without its middle where it is too long: who called is at its start, the cause at its end.
 fn shortened(message: String) -> String {

@@ -278,6 +278,7 @@ pub(super) fn deep_copy(host: &dyn Host, value: &Value) -> Result<Value, Fault> 
     if matches!(value, Value::Nil) {
         return Err("reflect: call of reflect.Value.Type on zero Value".into());
     }
+    spend_on_printing(host, "deepCopy", std::slice::from_ref(value))?;
     copy(host, value, 0)
 }
 

@@ -31,13 +31,13 @@ pub(super) fn spend_on_text(host: &dyn Host, function: &str, bytes: Option<usize
     }
 }
 
-/// Takes the cost of making a list, before it is made.
+/// Takes the cost of making a list, before it is made: a step even for an empty one, as there may be very many.
 ///
 /// # Errors
 /// The list would be too long, or the render's budget is spent.
 pub(super) fn spend_on_items(host: &dyn Host, function: &str, items: u128) -> Result<(), Fault> {
     match usize::try_from(items) {
-        Ok(items) if items <= ITEMS_MAX => host.spend((items / ITEMS_PER_STEP) as u64),
+        Ok(items) if items <= ITEMS_MAX => host.spend(1 + (items / ITEMS_PER_STEP) as u64),
         _ => Err(Fault::Budget(format!("{function} would make a list of more than {ITEMS_MAX} items"))),
     }
 }

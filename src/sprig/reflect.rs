@@ -110,7 +110,6 @@ impl<'h> DeepEqual<'h> {
             return Ok(false);
         }
         spend_on_items(self.host, "deepEqual", left_length as u128)?;
-        self.host.spend(1)?;
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return Err(too_deep("deepEqual"));

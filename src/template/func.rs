@@ -161,7 +161,7 @@ pub fn spend_on_walk(host: &dyn Host, function: &str, values: &[Value], depth_ma
     }
 }
 
-/// Takes the cost of making one text of all that values hold, before it is made.
+/// Takes the cost of making a text or a copy of all that values hold, before it is made.
 ///
 /// # Errors
 /// As [`spend_on_walk`], and for a map that holds itself: to print one ends Go's process.
