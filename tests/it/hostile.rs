@@ -339,6 +339,7 @@ fn deep_values_end_in_an_error_and_are_dropped() {
         r#"{{ $v := 1 }}{{ range until 100000 }}{{ $v = list (dict "a" $v) }}{{ end }}"#,
     ] {
         assert_eq!(rendered(&format!("{build}done")).unwrap(), "done");
+        let build = build.replace("100000", "1000");
         for walk in [
             "toJson $v",
             "toYaml $v",
