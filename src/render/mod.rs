@@ -203,22 +203,8 @@ fn render_checked(
     watcher: Option<&Rc<Watcher>>,
 ) -> Result<Rendered, Error> {
     chart.check_installable()?;
-    let chart = chart.with_dependencies(user_values)?;
-    let values = coalesce::coalesce_values(&chart, user_values)?;
-    if let Some(watcher) = watcher {
-        watcher.follow(&chart, &values);
-    }
-    if schema == Schema::Check && schema::is_present(&chart) {
-        schema::validate(&chart, &Json::Object(coalesce::freeze_map(&values)))?;
-    }
-    check_kube_version(&chart, &capabilities.kube_version)?;
-
-    let host = match watcher {
-        Some(watcher) => RenderHost::watched(options.clone(), watcher.clone()),
-        None => RenderHost::new(options.clone()),
-    };
-    let mut files = render_files(&chart, values, scope::release_map(release), capabilities, &host)?;
-    let used = host.used(files.values().map(Vec::len).sum());
+    let Printed { chart, mut files, used } =
+        render_templates(chart, user_values, release, capabilities, options, schema, watcher)?;
     let notes_path = format!("{}/templates/NOTES.txt", chart.name());
     let notes = files.get(&notes_path).cloned().unwrap_or_default();
     files.retain(|path, _| !path.ends_with("NOTES.txt"));
@@ -267,6 +253,56 @@ pub fn name_of_template(text: &str, options: &Options) -> Result<String, Error> 
     let host = RenderHost::new(options.clone());
     let output = template::execute(&set, "name-template", &Value::Nil, &host, MissingKey::Default).map_err(refuse)?;
     String::from_utf8(output).map_err(|_| Error::Template { message: "the name is not UTF-8".into(), spot: None })
+}
+
+/// The chart with its dependencies resolved, and what each template printed, by path: before notes are set apart and the
+/// text is read as YAML. Unlike [`render_live`], it takes libraries too.
+///
+/// # Errors
+/// As [`render`], but for output that is no YAML.
+pub fn render_apart(
+    chart: &Chart,
+    user_values: &Map,
+    release: &ReleaseInfo,
+    capabilities: &Capabilities,
+    options: &Options,
+) -> Result<(Chart, BTreeMap<String, Vec<u8>>), Error> {
+    let printed = render_templates(chart, user_values, release, capabilities, options, Schema::Check, None)?;
+    Ok((printed.chart, printed.files))
+}
+
+struct Printed {
+    chart: Chart,
+    files: BTreeMap<String, Vec<u8>>,
+    used: Used,
+}
+
+fn render_templates(
+    chart: &Chart,
+    user_values: &Map,
+    release: &ReleaseInfo,
+    capabilities: &Capabilities,
+    options: &Options,
+    schema: Schema,
+    watcher: Option<&Rc<Watcher>>,
+) -> Result<Printed, Error> {
+    let chart = chart.with_dependencies(user_values)?;
+    let values = coalesce::coalesce_values(&chart, user_values)?;
+    if let Some(watcher) = watcher {
+        watcher.follow(&chart, &values);
+    }
+    if schema == Schema::Check && schema::is_present(&chart) {
+        schema::validate(&chart, &Json::Object(coalesce::freeze_map(&values)))?;
+    }
+    check_kube_version(&chart, &capabilities.kube_version)?;
+
+    let host = match watcher {
+        Some(watcher) => RenderHost::watched(options.clone(), watcher.clone()),
+        None => RenderHost::new(options.clone()),
+    };
+    let files = render_files(&chart, values, scope::release_map(release), capabilities, &host)?;
+    let used = host.used(files.values().map(Vec::len).sum());
+    Ok(Printed { chart, files, used })
 }
 
 /// Runs a render on a thread of its own, with the stack that deeply nested templates need.
