@@ -39,6 +39,8 @@ pub enum Error {
     OtherType { key: String, found: String, wanted: &'static str },
     #[error("error parsing index: {0:?} is not a number")]
     BadIndex(String),
+    #[error("index {0:?} has no closing bracket")]
+    OpenIndex(String),
     #[error("negative {0} index not allowed")]
     NegativeIndex(i64),
     #[error("index of {0} is greater than maximum supported index of {INDEX_MAX}")]
@@ -183,7 +185,7 @@ impl Parser<'_, '_> {
         let (text, stop) = self.until(&[']']);
         match stop {
             Some(_) => text.parse().map_err(|_| Error::BadIndex(text)),
-            None => Err(Error::BadIndex(text)),
+            None => Err(Error::OpenIndex(text)),
         }
     }
 

@@ -14,6 +14,10 @@ pub(super) struct Glob(Regex);
 impl Glob {
     /// Reads a pattern; `None` where it is malformed or too large.
     pub(super) fn parse(pattern: &str) -> Option<Self> {
+        // The original cannot tell this character from bytes that are no UTF-8, which it refuses.
+        if pattern.contains(char::REPLACEMENT_CHARACTER) {
+            return None;
+        }
         let mut regex = String::from("(?s)^(?:");
         let mut depth = 0_usize;
         let mut rest = pattern.chars().peekable();

@@ -4,7 +4,7 @@
 //! point or an exponent. Authority: BurntSushi/toml v1.6.
 
 use crate::value::strconv::{FloatFormat, format_float};
-use crate::value::{Entries, Map, Str, Value};
+use crate::value::{Entries, Map, Object, Str, Value};
 
 const NO_KEY: &str = "toml: top-level values must be Go maps or structs";
 const NIL_IN_ARRAY: &str = "toml: cannot encode array with nil element";
@@ -61,7 +61,16 @@ impl Writer {
                 if !key.is_empty() {
                     self.head(key, "[", "]");
                 }
-                self.table(key, map)
+                self.table(key, map.snapshot())
+            }
+            Value::Object(object) if !exported_fields(object.as_ref()).is_empty() => {
+                if key.len() == 1 {
+                    self.newline();
+                }
+                if !key.is_empty() {
+                    self.head(key, "[", "]");
+                }
+                self.table(key, exported_fields(object.as_ref()))
             }
             Value::List(list) if is_array_of_tables(value)? => {
                 if key.is_empty() {
@@ -71,12 +80,11 @@ impl Writer {
                     if let Value::Map(map) = item {
                         self.newline();
                         self.head(key, "[[", "]]");
-                        self.table(key, map)?;
+                        self.table(key, map.snapshot())?;
                     }
                 }
                 Ok(())
             }
-            Value::Object(object) => self.encode(key, &Value::thaw(&object.to_json())),
             value => {
                 let Some(name) = key.last() else { return self.element(value) };
                 let name = quoted_key(name);
@@ -91,8 +99,8 @@ impl Writer {
     }
 
     /// The entries of a table below its head: what is no table first.
-    fn table(&mut self, key: &mut Vec<Str>, map: &Map) -> Result<(), String> {
-        for (name, value) in direct_then_tables(map)? {
+    fn table(&mut self, key: &mut Vec<Str>, entries: Vec<(Str, Value)>) -> Result<(), String> {
+        for (name, value) in direct_then_tables(entries)? {
             key.push(name);
             self.encode(key, &value)?;
             key.pop();
@@ -126,15 +134,22 @@ impl Writer {
                 }
                 self.out.push(b']');
             }
-            Value::Map(map) => self.inline_table(map)?,
-            Value::Object(object) => self.element(&Value::thaw(&object.to_json()))?,
+            Value::Map(map) => self.inline_table(map.snapshot())?,
+            Value::Object(object) => match (exported_fields(object.as_ref()), object.to_json()) {
+                (fields, _) if !fields.is_empty() => self.inline_table(fields)?,
+                // A date is a type of its own, written bare.
+                (_, serde_json::Value::String(time)) if object.type_name() == "time.Time" => {
+                    self.out.extend_from_slice(time.as_bytes());
+                }
+                (_, json) => self.element(&Value::thaw(&json))?,
+            },
         }
         Ok(())
     }
 
-    fn inline_table(&mut self, map: &Map) -> Result<(), String> {
+    fn inline_table(&mut self, entries: Vec<(Str, Value)>) -> Result<(), String> {
         self.out.push(b'{');
-        for (i, (name, value)) in direct_then_tables(map)?.into_iter().enumerate() {
+        for (i, (name, value)) in direct_then_tables(entries)?.into_iter().enumerate() {
             if i > 0 {
                 self.out.extend_from_slice(b", ");
             }
@@ -170,21 +185,28 @@ impl Writer {
 }
 
 /// The entries in the order in which they are written, without nil ones.
-fn direct_then_tables(map: &Map) -> Result<Vec<(Str, Value)>, String> {
+fn direct_then_tables(entries: Vec<(Str, Value)>) -> Result<Vec<(Str, Value)>, String> {
     let mut direct = Vec::new();
     let mut tables = Vec::new();
-    for (name, value) in map.snapshot() {
+    for (name, value) in entries {
         match &value {
             Value::Nil => {}
             Value::Map(Map { entries: None, .. }) => {}
             Value::List(list) if list.items.is_none() => {}
-            Value::Map(_) | Value::Object(_) => tables.push((name, value)),
+            Value::Map(_) => tables.push((name, value)),
+            Value::Object(object) if !exported_fields(object.as_ref()).is_empty() => tables.push((name, value)),
             _ if is_array_of_tables(&value)? => tables.push((name, value)),
             _ => direct.push((name, value)),
         }
     }
     direct.append(&mut tables);
     Ok(direct)
+}
+
+/// The fields of a struct that other packages of Go see, in their order; none for what is written as a text.
+fn exported_fields(object: &dyn Object) -> Vec<(Str, Value)> {
+    let is_exported = |(name, _): &(&str, Value)| name.starts_with(|c: char| c.is_ascii_uppercase());
+    object.fields().into_iter().filter(is_exported).map(|(name, value)| (Str::from(name), value)).collect()
 }
 
 /// Whether the value is a list of tables only. Lists with nil in them are refused, at any depth.

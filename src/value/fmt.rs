@@ -547,7 +547,7 @@ impl Printer {
                 self.flags.sharp = !self.flags.sharp;
             }
             'b' | 'o' | 'd' | 'x' | 'X' => self.print_integer(value, POINTER, Sign::Unsigned, verb),
-            _ => self.push_fault(verb, &format!("({}={POINTER:#x})", value.type_name())),
+            _ => self.bad_verb(value, verb),
         }
     }
 

@@ -159,9 +159,17 @@ impl Emitter {
                     self.mapping(entries, Emitter::value)?;
                 }
             },
+            Value::Object(object) if self.dialect == Dialect::V3 && object.type_name() == "time.Time" => {
+                match object.to_json() {
+                    Json::String(time) => self.word(&time),
+                    other => self.json(&other, place)?,
+                }
+            }
             Value::Object(object) => match object.fields() {
                 fields if self.dialect == Dialect::V3 && !fields.is_empty() => {
-                    let entries = fields.iter().map(|(name, value)| (Key::from(name.to_lowercase()), value)).collect();
+                    let is_exported = |(name, _): &&(&str, Value)| name.starts_with(|c: char| c.is_ascii_uppercase());
+                    let fields = fields.iter().filter(is_exported);
+                    let entries = fields.map(|(name, value)| (Key::from(name.to_lowercase()), value)).collect();
                     self.ordered_mapping(entries, Emitter::value)?;
                 }
                 _ => self.json(&object.to_json(), place)?,

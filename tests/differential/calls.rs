@@ -131,7 +131,10 @@ huge: 123456789012345678901234567890
 
 /// A template that calls the function, in a chart with files and helpers.
 pub(crate) fn case(rng: &mut Rng, function: &Function) -> Case {
-    let call = call(rng, function);
+    let mut call = call(rng, function);
+    while function.name.starts_with("print") && holds_time(&call) {
+        call = self::call(rng, function);
+    }
     let template = frame(rng, function.name, &call);
     Case::template(template)
         .values(VALUES)
@@ -217,6 +220,11 @@ const ENDS: &[&str] = &[
     "toDecimal",
 ];
 
+/// Whether a time is among the arguments. Under verbs for numbers, Go prints the fields of its struct, with addresses.
+fn holds_time(call: &str) -> bool {
+    ["now", "ate", "odify"].iter().any(|word| call.contains(word))
+}
+
 fn frame(rng: &mut Rng, name: &str, call: &str) -> String {
     // Go's maps give these in any order.
     if name == "keys" || name == "values" {
@@ -224,7 +232,10 @@ fn frame(rng: &mut Rng, name: &str, call: &str) -> String {
     }
     match rng.u32(..13) {
         0..=2 => format!("{{{{ {call} }}}}"),
-        3..=5 => format!("{{{{ $r := {call} }}}}{{{{ printf {:?} $r $r }}}}|{{{{ $r }}}}", pick(rng, FORMATS)),
+        3..=5 => {
+            let format = if holds_time(call) { "%T|%v" } else { pick(rng, FORMATS) };
+            format!("{{{{ $r := {call} }}}}{{{{ printf {format:?} $r $r }}}}|{{{{ $r }}}}")
+        }
         6..=8 => format!("{{{{ $r := {call} }}}}{{{{ $r | {} }}}}|{{{{ $r | {} }}}}", pick(rng, ENDS), pick(rng, ENDS)),
         9 => format!("{{{{ range $k, $v := {call} }}}}[{{{{ $k }}}}={{{{ $v }}}}]{{{{ else }}}}none{{{{ end }}}}"),
         10 => format!("{{{{ with {call} }}}}[{{{{ . }}}}{{{{ kindOf . }}}}]{{{{ else }}}}empty{{{{ end }}}}"),

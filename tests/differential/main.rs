@@ -27,8 +27,8 @@ use ours::{Answer, Case};
 
 const USAGE: &str = "usage: fuzz ORACLE [--seed N] [--calls N] [--templates N] [--documents N] [--sets N]";
 
-/// How many differences are cut down and printed; the others are counted.
-const SHOWN_MAX: usize = 25;
+/// How many differences of one function or tier are cut down and printed; the others are counted.
+const SHOWN_MAX: usize = 3;
 /// How many cases go to the oracle at once.
 const BATCH: usize = 500;
 
@@ -57,8 +57,7 @@ fn main() -> ExitCode {
         }
     }));
     println!("seed {}", arguments.seed);
-    let mut run =
-        Run { oracle: Oracle::start(&arguments.oracle), seed: arguments.seed, tally: BTreeMap::new(), shown: 0 };
+    let mut run = Run { oracle: Oracle::start(&arguments.oracle), seed: arguments.seed, tally: BTreeMap::new() };
     run.check_functions();
     let functions = calls::functions();
     run.tier("functions", arguments.calls, |rng| {
@@ -108,7 +107,6 @@ struct Run {
     seed: u64,
     /// How many cases of a tier and a label had which verdict.
     tally: BTreeMap<(&'static str, &'static str), BTreeMap<Verdict, usize>>,
-    shown: usize,
 }
 
 impl Run {
@@ -134,8 +132,9 @@ impl Run {
             let (theirs, mine) = self.oracle.ask_all(&cases, || answer_all(&cases));
             for (((label, case), theirs), mine) in labels.into_iter().zip(&cases).zip(&theirs).zip(&mine) {
                 let verdict = Verdict::of(theirs, mine);
-                *self.tally.entry((tier, label)).or_default().entry(verdict).or_default() += 1;
-                if verdict == Verdict::Differs {
+                let count = self.tally.entry((tier, label)).or_default().entry(verdict).or_default();
+                *count += 1;
+                if verdict == Verdict::Differs && *count <= SHOWN_MAX {
                     self.show(tier, label, case);
                 }
             }
@@ -156,10 +155,6 @@ impl Run {
     }
 
     fn show(&mut self, tier: &str, label: &str, case: &Case) {
-        self.shown += 1;
-        if self.shown > SHOWN_MAX {
-            return;
-        }
         let oracle = &mut self.oracle;
         let (case, mine) = pintle::render::on_big_stack(|| {
             let case = minimise::minimise(oracle, case);

@@ -5,7 +5,7 @@ use crate::oracle::Oracle;
 use crate::ours::{self, Case, Text};
 
 /// How many smaller cases are tried at most.
-const TRIALS_MAX: usize = 1_500;
+const TRIALS_MAX: usize = 400;
 
 /// Takes pieces out of a case as long as the two sides still differ about it.
 pub(crate) fn minimise(oracle: &mut Oracle, case: &Case) -> Case {

@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::ours::{Answer, Case};
+use crate::ours::{Answer, Case, Text};
 
 /// A running oracle.
 pub(crate) struct Oracle {
+    program: String,
     process: Child,
     questions: BufWriter<ChildStdin>,
     answers: BufReader<ChildStdout>,
@@ -18,11 +19,13 @@ impl Oracle {
         let mut process = Command::new(program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // Where Go's stack runs over, it prints a page and ends.
+            .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("the oracle {program} does not start: {error}"));
         let questions = BufWriter::new(process.stdin.take().expect("is piped"));
         let answers = BufReader::new(process.stdout.take().expect("is piped"));
-        Oracle { process, questions, answers }
+        Oracle { program: program.to_owned(), process, questions, answers }
     }
 
     /// The answers to all cases, in order. `meanwhile` runs while the oracle works.
@@ -31,18 +34,19 @@ impl Oracle {
         cases: &[Case],
         meanwhile: impl FnOnce() -> T + Send,
     ) -> (Vec<Answer>, T) {
-        let (questions, answers) = (&mut self.questions, &mut self.answers);
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for case in cases {
-                    serde_json::to_writer(&mut *questions, case).expect("the oracle reads");
-                    questions.write_all(b"\n").expect("the oracle reads");
+            let answers = scope.spawn(|| {
+                let mut answers = self.ask_until_it_ends(cases);
+                while answers.len() < cases.len() {
+                    // This case ended the process, as it would end Helm.
+                    answers.push(Answer::Panic(Text(b"the process ended".to_vec())));
+                    *self = Oracle::start(&self.program);
+                    answers.extend(self.ask_until_it_ends(&cases[answers.len()..]));
                 }
-                questions.flush().expect("the oracle reads");
+                answers
             });
-            let reader = scope.spawn(|| cases.iter().map(|case| read_answer(answers, case)).collect());
             let result = meanwhile();
-            (reader.join().expect("the oracle answers"), result)
+            (answers.join().expect("the oracle answers"), result)
         })
     }
 
@@ -50,15 +54,31 @@ impl Oracle {
         let (mut answers, ()) = self.ask_all(std::slice::from_ref(case), || ());
         answers.pop().expect("one answer a case")
     }
+
+    fn ask_until_it_ends(&mut self, cases: &[Case]) -> Vec<Answer> {
+        let (questions, answers) = (&mut self.questions, &mut self.answers);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Writing fails where the process has ended; the reader sees that too.
+                for case in cases {
+                    let mut line = serde_json::to_vec(case).expect("cases are JSON");
+                    line.push(b'\n');
+                    if questions.write_all(&line).is_err() {
+                        return;
+                    }
+                }
+                let _ = questions.flush();
+            });
+            cases.iter().map_while(|_| read_answer(answers)).collect()
+        })
+    }
 }
 
-fn read_answer(answers: &mut BufReader<ChildStdout>, case: &Case) -> Answer {
+fn read_answer(answers: &mut BufReader<ChildStdout>) -> Option<Answer> {
     let mut line = Vec::new();
-    let size = answers.read_until(b'\n', &mut line).unwrap_or(0);
-    assert!(size > 0, "the oracle ended at {}", serde_json::to_string(case).expect("cases are JSON"));
-    serde_json::from_slice(&line).unwrap_or_else(|error| {
-        panic!("the oracle answered {:?} to {case:?}: {error}", String::from_utf8_lossy(&line));
-    })
+    answers.read_until(b'\n', &mut line).ok().filter(|size| *size > 0)?;
+    let answer = serde_json::from_slice(&line);
+    Some(answer.unwrap_or_else(|error| panic!("the oracle answered {:?}: {error}", String::from_utf8_lossy(&line))))
 }
 
 impl Drop for Oracle {

@@ -122,7 +122,7 @@ func answerAll(in io.Reader, out io.Writer) {
 			return
 		}
 		// Whoever asks may wait for the answer to the last line that was sent.
-		if reader.Buffered() == 0 {
+		if reader.Buffered() == 0 || len(line) > 0 {
 			writer.Flush()
 		}
 	}
