@@ -151,6 +151,36 @@ impl Object for CapabilitiesObject {
     }
 }
 
+/// A `common.KubeVersion` that is no longer in its place, so that Go does not find the methods of its pointer.
+#[derive(Debug)]
+struct CopiedVersion(KubeVersion);
+
+impl Object for CopiedVersion {
+    fn type_name(&self) -> &str {
+        self.0.type_name()
+    }
+
+    fn kind(&self) -> Kind {
+        self.0.kind()
+    }
+
+    fn field(&self, name: &str) -> Option<Value> {
+        self.0.field(name)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, Value)> {
+        self.0.fields()
+    }
+
+    fn to_json(&self) -> Json {
+        self.0.to_json()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 const NO_PARAMETERS: Signature = Signature { parameters: &[], variadic: false };
 
 impl Object for KubeVersion {
@@ -181,6 +211,10 @@ impl Object for KubeVersion {
 
     fn pointer_stringer(&self) -> Option<String> {
         Some(self.comparable().to_owned())
+    }
+
+    fn copied(&self) -> Option<Value> {
+        Some(Value::Object(Rc::new(CopiedVersion(self.clone()))))
     }
 
     /// With the field that Go does not export but prints.

@@ -92,6 +92,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn patterns_that_are_no_utf8_are_malformed() {
+        assert!(Glob::parse("a\u{fffd}").is_none());
+    }
+
+    #[test]
     fn patterns_match_as_in_gobwas_glob() {
         // Rows of the behaviour of gobwas/glob v0.2.3 with '/' as separator.
         for (pattern, path, matches) in [

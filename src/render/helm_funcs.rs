@@ -260,8 +260,21 @@ fn from_json(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
         Ok(Value::Map(map)) => map,
         Ok(Value::Nil) => Map { map_type: crate::value::MapType::Any, entries: None },
         Ok(other) => error_map(mismatch(&other, MAP_TYPE)),
-        Err(error) => error_map(error),
+        Err(error) => error_map(refusal(text(&arguments[0]), error, MAP_TYPE)),
     }))
+}
+
+/// The error of a JSON text. A number that no `float64` holds is only seen where the whole has the type asked for.
+fn refusal(json: &[u8], error: String, wanted: &str) -> String {
+    if !error.starts_with("json: cannot unmarshal number") {
+        return error;
+    }
+    match json.trim_ascii_start().first() {
+        Some(b'{') if wanted != MAP_TYPE => mismatch(&Value::map(Default::default()), wanted),
+        Some(b'[') if wanted != LIST_TYPE => mismatch(&Value::list(Vec::new()), wanted),
+        Some(b'{' | b'[') => error,
+        _ => mismatch(&Value::Float(0.0), wanted),
+    }
 }
 
 fn from_json_array(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
@@ -269,7 +282,7 @@ fn from_json_array(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault
         Ok(list @ Value::List(_)) => list,
         Ok(Value::Nil) => Value::List(crate::value::List { element: crate::value::ElementType::Any, items: None }),
         Ok(other) => error_list(mismatch(&other, LIST_TYPE)),
-        Err(error) => error_list(error),
+        Err(error) => error_list(refusal(text(&arguments[0]), error, LIST_TYPE)),
     })
 }
 

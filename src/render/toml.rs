@@ -6,6 +6,8 @@
 use crate::value::strconv::{FloatFormat, format_float};
 use crate::value::{Entries, Map, Object, Str, Value};
 
+/// The layout of a date in TOML.
+const RFC_3339: &str = "2006-01-02T15:04:05.999999999Z07:00";
 const NO_KEY: &str = "toml: top-level values must be Go maps or structs";
 const NIL_IN_ARRAY: &str = "toml: cannot encode array with nil element";
 
@@ -135,14 +137,18 @@ impl Writer {
                 self.out.push(b']');
             }
             Value::Map(map) => self.inline_table(map.snapshot())?,
-            Value::Object(object) => match (exported_fields(object.as_ref()), object.to_json()) {
-                (fields, _) if !fields.is_empty() => self.inline_table(fields)?,
-                // A date is a type of its own, written bare.
-                (_, serde_json::Value::String(time)) if object.type_name() == "time.Time" => {
-                    self.out.extend_from_slice(time.as_bytes());
+            Value::Object(object) => {
+                let fields = exported_fields(object.as_ref());
+                if !fields.is_empty() {
+                    self.inline_table(fields)?;
+                } else if object.type_name() == "time.Time" {
+                    // A date is a type of its own, written bare.
+                    let time = object.call("Format", &[Value::string(RFC_3339)])?;
+                    self.out.extend_from_slice(&crate::value::fmt::sprint(&[time]));
+                } else {
+                    self.element(&Value::thaw(&object.to_json()))?;
                 }
-                (_, json) => self.element(&Value::thaw(&json))?,
-            },
+            }
         }
         Ok(())
     }
@@ -209,12 +215,22 @@ fn exported_fields(object: &dyn Object) -> Vec<(Str, Value)> {
     object.fields().into_iter().filter(is_exported).map(|(name, value)| (Str::from(name), value)).collect()
 }
 
+/// Nil itself, or a nil map or slice.
+fn is_nil(value: &Value) -> bool {
+    match value {
+        Value::Nil => true,
+        Value::Map(map) => map.entries.is_none(),
+        Value::List(list) => list.items.is_none(),
+        _ => false,
+    }
+}
+
 /// Whether the value is a list of tables only. Lists with nil in them are refused, at any depth.
 fn is_array_of_tables(value: &Value) -> Result<bool, String> {
     let Value::List(list) = value else { return Ok(false) };
     let mut only_tables = !list.as_slice().is_empty();
     for item in list.as_slice() {
-        if matches!(item, Value::Nil) {
+        if is_nil(item) {
             return Err(NIL_IN_ARRAY.into());
         }
         is_array_of_tables(item)?;

@@ -340,12 +340,16 @@ fn alternative_names(subject: &Subject<'_>) -> Result<Vec<Vec<u8>>, Fault> {
             IpAddr::V6(v6) => der::element(ADDRESS, &v6.octets()),
         });
     }
-    let mut names = Vec::new();
+    let mut dns_names = Vec::new();
     for value in subject.dns_names {
         let Value::Str(text) = value else {
             let shown = shown(value);
             return Err(Fault::Failed(format!("error processing alternate dns name: {shown} is not a string")));
         };
+        dns_names.push(text);
+    }
+    let mut names = Vec::new();
+    for text in dns_names {
         if !text.as_bytes().is_ascii() {
             let quoted = strconv::quote(text.as_bytes());
             let quoted = String::from_utf8_lossy(&quoted);

@@ -157,7 +157,12 @@ pub(super) fn decrypt_aes(password: &[u8], encrypted: &[u8]) -> Result<Vec<u8>, 
     let mut blocks = decode_base64(encrypted)?;
     if blocks.len() < AES_BLOCK {
         let capacity = encrypted.len() / 4 * 3;
-        return Err(format!("runtime error: slice bounds out of range [:{AES_BLOCK}] with capacity {capacity}"));
+        // Go may cut a slice beyond its length, but not beyond its capacity: then the second cut fails.
+        let bounds = match capacity < AES_BLOCK {
+            true => format!("[:{AES_BLOCK}] with capacity {capacity}"),
+            false => format!("[{AES_BLOCK}:{}]", blocks.len()),
+        };
+        return Err(format!("runtime error: slice bounds out of range {bounds}"));
     }
     let mut text = blocks.split_off(AES_BLOCK);
     if text.len() % AES_BLOCK != 0 {

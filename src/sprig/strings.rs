@@ -194,14 +194,16 @@ pub(super) fn join(host: &dyn Host, separator: &[u8], value: &Value) -> Result<V
     Ok(texts.iter().map(Str::as_bytes).collect::<Vec<_>>().join(separator))
 }
 
-pub(super) fn sort_alpha(value: &Value) -> Vec<Str> {
+pub(super) fn sort_alpha(value: &Value) -> Value {
     match value {
+        // A nil slice of texts stays nil, which JSON tells.
+        Value::List(List { element: ElementType::String, items: None }) => value.clone(),
         Value::List(_) | Value::Bytes(_) => {
             let mut texts = to_strings(value);
             texts.sort();
-            texts
+            Value::strings(texts)
         }
-        other => vec![strval(other)],
+        other => Value::strings([strval(other)]),
     }
 }
 
@@ -246,9 +248,16 @@ fn abbreviate(text: &[u8], offset: i64, width: i64) -> Vec<u8> {
         return text.to_vec();
     }
     let kept = width - 3;
-    let offset = usize::try_from(offset).unwrap_or(0).min(text.len()).min(text.len() - kept);
+    let offset = match (text.len() as i64).checked_sub(offset) {
+        Some(_) => usize::try_from(offset).unwrap_or(0).min(text.len() - kept),
+        // The original overflows here, and takes the offset for one beyond the end.
+        None => text.len() - kept,
+    };
     if offset <= 4 {
         return [&text[..kept], b"..."].concat();
+    }
+    if width < 7 {
+        return Vec::new();
     }
     if offset + kept < text.len() {
         // The middle of the text: both ends are cut. `width` is at least 7, so the inner width is at least 4.

@@ -140,6 +140,14 @@ impl Operand {
     }
 }
 
+/// A value as a function gets it: what was reached through a pointer is copied.
+fn handed_over(value: Value) -> Value {
+    match &value {
+        Value::Object(object) => object.copied().unwrap_or(value),
+        _ => value,
+    }
+}
+
 /// The node being evaluated.
 #[derive(Clone, Copy)]
 enum At<'s> {
@@ -747,7 +755,7 @@ impl<'s> State<'s> {
             if operand.is_interface {
                 interfaces.insert(i);
             }
-            self.arguments.push(operand.value);
+            self.arguments.push(handed_over(operand.value));
         }
         let callee = match (&callable, arguments.first(), &last) {
             (Callable::Builtin(Builtin::Call), Some(first), _) => Some(self.text_of(At::Term(first))),
@@ -756,7 +764,7 @@ impl<'s> State<'s> {
         };
         if let Some(last) = last {
             let value = self.validate(last, parameter(signature, arguments.len()))?;
-            self.arguments.push(value);
+            self.arguments.push(handed_over(value));
         }
         let values = &self.arguments[mark..];
         self.tell_call(name, values);

@@ -153,6 +153,11 @@ pub trait Object: std::fmt::Debug {
     fn pointer_stringer(&self) -> Option<String> {
         None
     }
+    /// The copy that a function gets as its argument, where it is another than the value: a struct without the methods
+    /// that only the pointer has.
+    fn copied(&self) -> Option<Value> {
+        None
+    }
     /// The fields in order, for `fmt` of a struct without `String()`: `{v1 2}`, and for JSON.
     fn fields(&self) -> Vec<(&'static str, Value)> {
         Vec::new()

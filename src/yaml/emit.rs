@@ -16,6 +16,9 @@ use crate::value::strconv::{FloatFormat, format_float};
 use crate::value::{IntType, List, Map, Value};
 
 const INDENT_STEP: usize = 2;
+/// How version 3 writes a time, bare.
+const TIME_LAYOUT: &str = "2006-01-02T15:04:05.999999999Z07:00";
+
 /// Version 2 breaks long scalars at spaces beyond this column.
 const WIDTH: usize = 80;
 /// A longer key needs a `?` in front.
@@ -160,9 +163,9 @@ impl Emitter {
                 }
             },
             Value::Object(object) if self.dialect == Dialect::V3 && object.type_name() == "time.Time" => {
-                match object.to_json() {
-                    Json::String(time) => self.word(&time),
-                    other => self.json(&other, place)?,
+                match object.call("Format", &[Value::string(TIME_LAYOUT)]) {
+                    Ok(Value::Str(time)) => self.word(&time.to_text()),
+                    _ => self.json(&object.to_json(), place)?,
                 }
             }
             Value::Object(object) => match object.fields() {

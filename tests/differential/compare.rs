@@ -25,6 +25,7 @@ const CLASSES: &[(&str, &str, &str)] = &[
     ("toml: ", "toml: ", "reading TOML"),
     ("x509: malformed", "x509: malformed", "malformed certificates"),
     ("asn1: ", "x509: ", "malformed certificates"),
+    ("type mismatch on", "values of subchart", "values of a subchart that are no table"),
     ("cannot unmarshal yaml document", "cannot load values", "values files"),
     ("unable to parse key: interface conversion", "unable to parse key", "--set into another type"),
     ("error parsing index: strconv", "error parsing index", "--set with a bad index"),

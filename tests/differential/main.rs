@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod calls;
+mod charts;
 mod compare;
 mod documents;
 mod minimise;
@@ -13,6 +14,8 @@ mod oracle;
 #[path = "../oracle/ours.rs"]
 mod ours;
 mod structure;
+#[path = "../oracle/tables.rs"]
+mod tables;
 mod templates;
 mod words;
 
@@ -25,7 +28,7 @@ use fastrand::Rng;
 use oracle::Oracle;
 use ours::{Answer, Case};
 
-const USAGE: &str = "usage: fuzz ORACLE [--seed N] [--calls N] [--templates N] [--documents N] [--sets N]";
+const USAGE: &str = "usage: fuzz ORACLE golden [--check] | fuzz ORACLE diff [--seed N] [--calls N] [--templates N] [--documents N] [--sets N] [--charts N]";
 
 /// How many differences of one function or tier are cut down and printed; the others are counted.
 const SHOWN_MAX: usize = 3;
@@ -39,10 +42,17 @@ struct Arguments {
     templates: usize,
     documents: usize,
     sets: usize,
+    charts: usize,
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [oracle, command, options @ ..] = words.as_slice()
+        && command == "golden"
+    {
+        return golden(&mut Oracle::start(oracle), options == ["--check"]);
+    }
+    let arguments = match Arguments::parse(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(problem) => {
             eprintln!("fuzz: {problem}\n{USAGE}");
@@ -72,8 +82,34 @@ fn main() -> ExitCode {
     run.tier("templates", arguments.templates, |rng| ("templates", templates::case(rng)));
     run.tier("documents", arguments.documents, documents::case);
     run.tier("--set", arguments.sets, documents::set_case);
+    run.tier("charts", arguments.charts, charts::case);
     run.structure();
     run.report()
+}
+
+/// Writes the answers to the tables of `tests/oracle`, or compares them with those that are there.
+fn golden(oracle: &mut Oracle, is_check: bool) -> ExitCode {
+    let (mut count, mut stale) = (0, 0);
+    for table in tables::all() {
+        let (answers, ()) = oracle.ask_all(&table.cases, || ());
+        let lines: Vec<String> = answers.iter().map(|answer| serde_json::to_string(answer).unwrap()).collect();
+        count += lines.len();
+        let path = tables::want_path(table.name);
+        if !is_check {
+            std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+            continue;
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        let found: Vec<&str> = found.lines().collect();
+        for number in 0..lines.len().max(found.len()) {
+            if lines.get(number).map(String::as_str) != found.get(number).copied() {
+                println!("{path}:{}: the oracle says {:?}", number + 1, lines.get(number));
+                stale += 1;
+            }
+        }
+    }
+    println!("{} of {count} equal", count - stale.min(count));
+    if stale == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 impl Arguments {
@@ -83,8 +119,15 @@ impl Arguments {
             Some("diff") => {}
             other => return Err(format!("there is no {other:?}")),
         }
-        let mut arguments =
-            Arguments { oracle, seed: 1, calls: 100_000, templates: 20_000, documents: 20_000, sets: 20_000 };
+        let mut arguments = Arguments {
+            oracle,
+            seed: 1,
+            calls: 100_000,
+            templates: 20_000,
+            documents: 20_000,
+            sets: 20_000,
+            charts: 5_000,
+        };
         while let Some(flag) = words.next() {
             let value = words.next().ok_or_else(|| format!("{flag} needs a number"))?;
             let number: u64 = value.parse().map_err(|_| format!("{flag} {value}: not a number"))?;
@@ -95,6 +138,7 @@ impl Arguments {
                 "--templates" => arguments.templates = count,
                 "--documents" => arguments.documents = count,
                 "--sets" => arguments.sets = count,
+                "--charts" => arguments.charts = count,
                 other => return Err(format!("there is no {other}")),
             }
         }

@@ -4,9 +4,14 @@
 
 mod commands;
 mod hostile;
+mod oracle;
+#[path = "../oracle/ours.rs"]
+mod ours;
 mod plan_walks;
 mod render;
 mod scenario;
 mod sources;
+#[path = "../oracle/tables.rs"]
+mod tables;
 mod tidy;
 mod world;
