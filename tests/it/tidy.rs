@@ -119,7 +119,7 @@ fn pure_rooms_have_no_clock_randomness_network_or_disk() {
 #[test]
 fn every_file_is_compiled_and_says_what_it_is() {
     let mut wrong = Vec::new();
-    for folder in ["src", "tests/it", "tests/cluster", "tests/fuzz"] {
+    for folder in ["src", "tests/it", "tests/cluster", "tests/differential"] {
         for path in rust_files(&root().join(folder)) {
             let text = read(&path);
             let is_crate_root = path.ends_with("src/lib.rs");
