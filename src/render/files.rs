@@ -1,9 +1,8 @@
 //! `.Files`: the files of a chart that are neither templates nor values, as a map with methods.
 
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 
 use super::glob::Glob;
 use super::helm_funcs;
@@ -14,7 +13,7 @@ use crate::value::{Entries, Map, MapType, Str, Value};
 /// The map for a chart's files.
 pub(super) fn of(files: &[File]) -> Value {
     let entries: Entries =
-        files.iter().map(|file| (Str::from(file.name.as_str()), Value::Bytes(file.data[..].into()))).collect();
+        files.iter().map(|file| (Str::from(file.name.as_str()), Value::Bytes(file.data.clone()))).collect();
     Value::Map(Map::typed(MapType::Files, entries))
 }
 
@@ -25,7 +24,7 @@ pub(super) fn call(host: &dyn Host, files: &Map, name: &str, arguments: &[Value]
         _ => Str::from(""),
     };
     Some(match name {
-        "Get" => Ok(Value::string(content(files, &text))),
+        "Get" => Ok(Value::string(&content(files, &text)[..])),
         "GetBytes" => Ok(Value::Bytes(content(files, &text))),
         "Glob" => Ok(glob(files, &text.to_text())),
         "Lines" => lines(&content(files, &text)),
@@ -36,10 +35,10 @@ pub(super) fn call(host: &dyn Host, files: &Map, name: &str, arguments: &[Value]
 }
 
 /// The content of a file; empty where there is no such file.
-fn content(files: &Map, name: &Str) -> Arc<[u8]> {
+fn content(files: &Map, name: &Str) -> Bytes {
     match files.get(name.as_bytes()) {
         Some(Value::Bytes(bytes)) => bytes,
-        _ => Arc::default(),
+        _ => Bytes::new(),
     }
 }
 

@@ -21,7 +21,7 @@ impl ParsedTemplates {
         {
             return Ok(parsed.clone());
         }
-        let parsed = set.parse_apart(path, text)?;
+        let parsed = set.parse_apart(path, text.clone())?;
         let entry = (text.clone(), parsed.clone());
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), entry);
         Ok(parsed)

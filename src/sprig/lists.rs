@@ -150,7 +150,7 @@ pub(super) fn slice(list: &Value, indices: &[Value]) -> Result<Value, Fault> {
     let part = range.and_then(|(start, end)| elements.get(start..end));
     let (part, range) = part.zip(range).ok_or("reflect.Value.Slice: slice index out of bounds")?;
     Ok(match list {
-        Value::Bytes(bytes) => Value::Bytes(bytes[range.0..range.1].into()),
+        Value::Bytes(bytes) => Value::Bytes(bytes.slice(range.0..range.1)),
         Value::List(list) => Value::List(List::typed(list.element, part.to_vec())),
         _ => unreachable!("only slices have elements"),
     })

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::builtin::Builtin;
 use super::func::Func;
 use crate::value::{Str, strconv};
@@ -14,7 +16,7 @@ use crate::value::{Str, strconv};
 pub(super) struct Source {
     /// The name the text was parsed under.
     pub(super) name: Str,
-    pub(super) text: Box<[u8]>,
+    pub(super) text: Bytes,
 }
 
 /// A template: what stands between `define` and its `end`, or a whole text without its definitions.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use bytes::Bytes;
+
 use super::func::{Fault, Host, spend_on_printing};
 use crate::value::{Kind, List, Map, MapType, Object, Signature, Type, UintType, Value, fmt, unicode};
 
@@ -210,7 +212,7 @@ pub(super) fn zero_element(map_type: MapType) -> Value {
         MapType::Any | MapType::Values => Value::Nil,
         MapType::String => Value::string(""),
         MapType::Int => Value::int(0),
-        MapType::Files => Value::Bytes([].into()),
+        MapType::Files => Value::Bytes(Bytes::new()),
     }
 }
 
@@ -253,7 +255,7 @@ fn slice(value: &Value, indexes: &[Value], interfaces: Interfaces) -> Result<Val
     }
     Ok(match value {
         Value::Str(text) => Value::string(&text.as_bytes()[start..end]),
-        Value::Bytes(bytes) => Value::Bytes(bytes[start..end].into()),
+        Value::Bytes(bytes) => Value::Bytes(bytes.slice(start..end)),
         Value::List(list) => Value::List(List {
             element: list.element,
             items: list.items.as_ref().map(|items| items[start..end].into()),

@@ -951,7 +951,7 @@ fn zero(wanted: Type) -> Option<Value> {
     let map = |map_type| Value::Map(Map { map_type, entries: None });
     match wanted {
         Type::Any | Type::Reflect | Type::Writer => Some(Value::Nil),
-        Type::Bytes => Some(Value::Bytes([].into())),
+        Type::Bytes => Some(Value::Bytes(bytes::Bytes::new())),
         Type::AnyList => Some(list(ElementType::Any)),
         Type::StringList => Some(list(ElementType::String)),
         Type::AnyMap => Some(map(MapType::Any)),

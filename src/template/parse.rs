@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::Error;
 use super::ast::{
     Branch, Callee, Command, Declared, Ideal, List, Node, Number, Pipe, Pos, Source, Span, Template, Term, VariableId,
@@ -22,9 +24,9 @@ const VARIABLES_MAX: usize = 5_000;
 const PARSE_STACK_BYTES: usize = 1 << 20;
 
 /// All templates of one text, in the order their definitions end; the text itself comes last.
-pub(super) fn parse(name: &[u8], text: &[u8], funcs: &FuncTable) -> Result<Vec<Arc<Template>>, Error> {
-    let source = Arc::new(Source { name: name.into(), text: text.into() });
-    if Pos::try_from(text.len()).is_err() {
+pub(super) fn parse(name: &[u8], text: Bytes, funcs: &FuncTable) -> Result<Vec<Arc<Template>>, Error> {
+    let source = Arc::new(Source { name: name.into(), text });
+    if Pos::try_from(source.text.len()).is_err() {
         let source_name = source.name.to_text().into_owned();
         return Err(Error::Parse { source_name, line: 1, message: "text of more than 4 GiB".into() });
     }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::ast::Template;
 use super::func::FuncTable;
 use super::{Error, Mentions, parse};
@@ -58,7 +60,7 @@ impl Set {
     /// [`Error::Parse`]. The set is then as before.
     pub fn parse(&mut self, name: impl AsRef<[u8]>, text: impl AsRef<[u8]>) -> Result<Arc<Template>, Error> {
         let name = name.as_ref();
-        let parsed = self.parse_apart(name, text)?;
+        let parsed = self.parse_apart(name, Bytes::copy_from_slice(text.as_ref()))?;
         self.add(&parsed);
         // A text that is blank beside its definitions may have been left out for a definition of the same name.
         let main = parsed.0.iter().find(|t| t.name.as_bytes() == name).cloned();
@@ -66,12 +68,12 @@ impl Set {
     }
 
     /// Parses a text with the functions of this set, and adds nothing: for [`Set::add`], here or in another set with
-    /// the same functions.
+    /// the same functions. The trees share the text.
     ///
     /// # Errors
     /// [`Error::Parse`].
-    pub fn parse_apart(&self, name: impl AsRef<[u8]>, text: impl AsRef<[u8]>) -> Result<Parsed, Error> {
-        parse::parse(name.as_ref(), text.as_ref(), &self.funcs).map(|templates| Parsed(templates.into()))
+    pub fn parse_apart(&self, name: impl AsRef<[u8]>, text: Bytes) -> Result<Parsed, Error> {
+        parse::parse(name.as_ref(), text, &self.funcs).map(|templates| Parsed(templates.into()))
     }
 
     /// Adds the templates of a text. One replaces an earlier one of the same name, but a blank one does not.

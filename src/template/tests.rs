@@ -108,14 +108,14 @@ fn tpl(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
 
 const FUNCS: &[Func] = &[
     func("any", &[Type::Any], same),
-    func("bytes", &[Type::String], |_, a| Ok(Value::Bytes(text(&a[0]).into()))),
+    func("bytes", &[Type::String], |_, a| Ok(Value::Bytes(text(&a[0]).to_vec().into()))),
     func("dur", &[Type::Int64], |_, a| Ok(Value::Int(IntType::Duration, number(&a[0])))),
     func("f64", &[Type::Float64], same),
     func("fail", &[Type::String], |_, a| Err(String::from_utf8_lossy(text(&a[0])).into_owned().into())),
     func("fbool", &[Type::Bool], same),
     func("fbytes", &[Type::Bytes], same),
     func("fdur", &[Type::Duration], same),
-    func("files", &[], |_, _| one(MapType::Files, Value::Bytes((*b"hi").into()))),
+    func("files", &[], |_, _| one(MapType::Files, Value::Bytes(b"hi".as_slice().into()))),
     func("fint", &[Type::Int], same),
     func("flist", &[Type::AnyList], type_of),
     func("fmap", &[Type::AnyMap], type_of),

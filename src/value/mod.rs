@@ -22,6 +22,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 /// A value of one of Go's dynamic types.
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -36,7 +38,7 @@ pub enum Value {
     Float(f64),
     Str(Str),
     /// `[]byte`.
-    Bytes(Arc<[u8]>),
+    Bytes(Bytes),
     List(List),
     Map(Map),
     /// A Go struct or pointer with fields and methods: `.Capabilities.KubeVersion`, a semver, a certificate.

@@ -100,7 +100,7 @@ impl Value {
     pub fn own_bytes(&self) -> usize {
         match self {
             Value::Str(text) => text.own_bytes(),
-            Value::Bytes(bytes) if Arc::strong_count(bytes) == 1 => ALLOCATION_BYTES + bytes.len(),
+            Value::Bytes(bytes) if bytes.is_unique() => ALLOCATION_BYTES + bytes.len(),
             Value::List(List { items: Some(items), .. }) if Rc::strong_count(items) == 1 => {
                 ALLOCATION_BYTES + items.iter().map(|item| SLOT_BYTES + item.own_bytes()).sum::<usize>()
             }
