@@ -11,7 +11,7 @@ use super::health::Health;
 use super::observed::Observed;
 use super::outcome::{Failure, FailureClass};
 use super::reason::{Hold, Reason};
-use super::rules::{Deletion, Remedy, Wait};
+use super::rules::{Remedy, Wait};
 use crate::release::Status;
 use crate::release::history::Entry;
 use crate::release::marks::Marks;
@@ -133,8 +133,7 @@ fn give_up(observed: &Observed, desired: &Desired, newest: &Entry, reason: Reaso
         (Reason::Orphaned | Reason::DeletedWhileSuspended, None) => Some(before),
         _ => Some(before.saturating_add(1)),
     };
-    let leaves = matches!(reason, Reason::Orphaned | Reason::DeletedWhileSuspended);
-    let clean_up = !leaves && desired.policy.cleans_up(newest, failures.unwrap_or(0));
+    let clean_up = !desired.leaves_release() && desired.policy.cleans_up(newest, failures.unwrap_or(0));
     let cause = reason.to_string();
     Action::MarkFailed { revision: newest.revision(), cause, failures, clean_up }.because(reason)
 }
@@ -433,10 +432,8 @@ fn remove(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
     if let Some(owner) = &observed.rival {
         return Action::RemoveFinalizer.because(Reason::Rival { owner: owner.clone() });
     }
-    match (desired.policy.rules.deletion, desired.asks.suspend) {
-        (Some(Deletion::Orphan), _) => return leave(observed, desired, Reason::Orphaned),
-        (None, true) => return leave(observed, desired, Reason::DeletedWhileSuspended),
-        (Some(Deletion::Uninstall), _) | (None, false) => {}
+    if desired.leaves_release() {
+        return leave(observed, desired);
     }
     let Some(newest) = observed.history.newest().filter(|it| it.status() != Status::Uninstalled) else {
         return Action::RemoveFinalizer.because(Reason::Gone);
@@ -460,7 +457,11 @@ fn remove(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
 }
 
 /// The HelmRelease goes and the release stays. What is under way is ended first: helm waits for a pending revision.
-fn leave(observed: &Observed, desired: &Desired, reason: Reason) -> Decision {
+fn leave(observed: &Observed, desired: &Desired) -> Decision {
+    let reason = match desired.policy.rules.deletion {
+        Some(_) => Reason::Orphaned,
+        None => Reason::DeletedWhileSuspended,
+    };
     match observed.history.newest() {
         Some(newest) if newest.status().is_pending() && newest.progress.is_some() => {
             give_up(observed, desired, newest, reason)

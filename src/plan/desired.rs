@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::outcome::Failure;
-use super::rules::Rules;
+use super::rules::{Deletion, Rules};
 use crate::release::digest::Fingerprint;
 use crate::release::marks::RetryToken;
 use crate::release::{ChartVersion, ReleaseId};
@@ -16,6 +16,17 @@ pub struct Desired {
     pub target: Result<Target, Failure>,
     pub policy: Policy,
     pub asks: Asks,
+}
+
+impl Desired {
+    /// Whether the release stays although its HelmRelease was deleted. Where the spec says nothing, a suspended one does.
+    pub fn leaves_release(&self) -> bool {
+        let orphan = match self.policy.rules.deletion {
+            Some(deletion) => deletion == Deletion::Orphan,
+            None => self.asks.suspend,
+        };
+        self.asks.deleted_at.is_some() && orphan
+    }
 }
 
 /// What shall run.

@@ -102,7 +102,13 @@ impl<'a> Execution<'a> {
             Action::Supersede { revisions } => self.supersede(revisions).await,
             Action::Relabel { revisions } => self.relabel(revisions).await,
             Action::MarkFailed { revision, cause, failures, clean_up } => {
-                self.mark_failed(*revision, cause, *failures, *clean_up).await
+                match self.mark_failed(*revision, cause, *failures, *clean_up).await {
+                    // A release that is left behind holds nobody up: what cannot be ended stays as it is.
+                    Err(Stopped { failure, .. }) if self.pass.desired.leaves_release() && !is_transient(&failure) => {
+                        self.remove_finalizer().await
+                    }
+                    step => step,
+                }
             }
             Action::Rollback { revision, from, to } => self.rollback(*revision, *from, *to).await,
             Action::CleanUp { revision, keep } => self.clean_up(*revision, keep).await,
