@@ -1,6 +1,6 @@
 //! The options of each phase of a release's life, and releases that were found in a bad way.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use kube::api::{Patch, PatchParams};
@@ -187,7 +187,19 @@ async fn crash_between_deleting_and_creating_again_loses_nothing() {
         let finalizers = |finalizers: Value| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
         let params = PatchParams::default();
         let force = json!({"upgrade": {"force": true}});
-        let first = house.start_named("first").await;
+        // A process of its own: killed, nothing of it goes on.
+        let arguments = [
+            "controller",
+            "--watch-namespaces",
+            &house.namespace,
+            "--metrics-addr",
+            "127.0.0.1:0",
+            "--allow-loopback-sources",
+            "--log-level",
+            "error",
+        ];
+        let mut process =
+            Command::new(env!("CARGO_BIN_EXE_pintle")).args(arguments).stdout(Stdio::null()).spawn().unwrap();
         house
             .apply_spec("web", chart.with(json!([stateful_set("db"), config("a", json!({"a": "1"}))]), force.clone()))
             .await;
@@ -200,7 +212,8 @@ async fn crash_between_deleting_and_creating_again_loses_nothing() {
             .await;
         let deleted = |object: Option<&Value>| object.is_some_and(|it| !it["metadata"]["deletionTimestamp"].is_null());
         house.wait_for("StatefulSet", "db", "deleted", deleted).await;
-        drop(first);
+        process.kill().unwrap();
+        process.wait().unwrap();
         house.objects("StatefulSet").patch("db", &params, &finalizers(Value::Null)).await.unwrap();
         house.wait_for("StatefulSet", "db", "gone", |object| object.is_none()).await;
         assert_eq!(house.helm_history(), ["1 deployed", "2 pending-upgrade"]);
