@@ -170,7 +170,7 @@ fn calls_that_would_take_too_much_are_refused() {
     check_error(r#"{{ range until 100 }}{{ bcrypt "x" }}{{ end }}"#, "too many steps");
     check_error(
         r#"{{ $d := dict }}{{ $_ := set $d "d" $d }}{{ deepCopy $d }}"#,
-        "deepCopy met values nested more than",
+        "deepCopy met a map that holds itself",
     );
 }
 
