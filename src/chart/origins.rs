@@ -28,6 +28,8 @@ pub enum Source {
     Object { kind: &'static str, name: String, key: String },
     /// The values that a HelmRelease holds itself.
     Inline,
+    /// A stored revision, which does not say where it has its values from.
+    Record { revision: u32 },
 }
 
 impl Source {
@@ -62,6 +64,7 @@ impl fmt::Display for Writer {
             },
             Source::Object { kind, name, key } => write!(f, "{kind} {name} key {key}")?,
             Source::Inline => f.write_str("spec.values")?,
+            Source::Record { revision } => write!(f, "revision {revision} as it was made")?,
         }
         match (&self.source, self.line) {
             (Source::Object { .. }, Some(line)) => write!(f, " line {line}")?,

@@ -59,6 +59,13 @@ pub struct ChartArgs {
     foreign: Foreign<Provenance>,
 }
 
+impl ChartArgs {
+    /// Whether the chart is a name in a Helm repository.
+    pub fn is_in_repository(&self) -> bool {
+        self.repo.as_deref().is_some_and(|url| !url.is_empty())
+    }
+}
+
 /// A chart that was found.
 pub enum Input {
     Folder(PathBuf),
@@ -123,7 +130,7 @@ impl Network {
         let reference = reference.trim();
         let version = self.version();
         self.global.say("Original chart version", "version", &version);
-        if self.arguments.repo.as_deref().unwrap_or_default().is_empty() {
+        if !self.arguments.is_in_repository() {
             let path = Path::new(reference);
             if path.exists() {
                 let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

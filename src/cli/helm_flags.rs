@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
+use super::connect::Connection;
+
 /// The cluster and namespace that Helm's settings name. No cluster is asked: only the namespace is looked up.
 #[derive(Args, Clone, Debug, Default)]
 pub struct GlobalArgs {
@@ -30,6 +32,16 @@ pub struct GlobalArgs {
 }
 
 impl GlobalArgs {
+    /// What kubectl's flags say.
+    pub fn of_connection(connection: &Connection) -> Self {
+        GlobalArgs {
+            namespace: connection.namespace.clone(),
+            kubeconfig: connection.kubeconfig.clone(),
+            kube_context: connection.context.clone(),
+            ..GlobalArgs::default()
+        }
+    }
+
     /// The namespace a release would be in. A kubeconfig that cannot be read is as none, as in Helm.
     pub fn namespace(&self) -> String {
         let given = self.namespace.clone().filter(|name| !name.is_empty());

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use super::chart::{self, ChartArgs, Network, go_error};
 use super::helm_flags::{GlobalArgs, log_line};
 use super::template::{kube_version, options};
-use super::values::{ValueArgs, ValueInputs};
+use super::value_flags::{ValueArgs, ValueInputs};
 use crate::chart::{METADATA, archive_files};
 use crate::lint::{self, Folder, Report, Settings, Severity};
 use crate::render::{self, Remark};
@@ -53,7 +53,7 @@ pub fn run(arguments: &LintArgs) -> Result<ExitCode> {
     let namespace = arguments.global.namespace();
     let network = Network::new(&ChartArgs::default(), &arguments.global);
     let inputs = ValueInputs::read(&arguments.values, &network)?;
-    inputs.apply()?;
+    inputs.apply(None)?;
     let settings = Settings {
         namespace: &namespace,
         kube_version,
@@ -109,7 +109,8 @@ fn describe(chart: &str, looked_at: &Result<Report>, is_quiet: bool) -> String {
 
 fn look_at(path: &str, inputs: &ValueInputs<'_>, settings: &Settings<'_>) -> Result<Report> {
     let folder = folder(path, settings)?;
-    let report = render::on_big_stack(|| -> Result<Report> { Ok(lint::check(&folder, &inputs.apply()?, settings)) })??;
+    let report =
+        render::on_big_stack(|| -> Result<Report> { Ok(lint::check(&folder, &inputs.apply(None)?, settings)) })??;
     for remark in &report.remarks {
         match remark {
             Remark::Missing(message) => log_line("WARN", "missing required value", &[("message", message)]),

@@ -15,6 +15,7 @@ pub mod lint;
 pub mod read;
 pub mod show;
 pub mod template;
+pub mod value_flags;
 pub mod values;
 pub mod view;
 
@@ -48,6 +49,8 @@ enum Command {
     /// Tell what a chart's dependencies are, as `helm dependency list` does
     #[command(subcommand, visible_aliases = ["dep", "dependencies"])]
     Dependency(Box<dependency::DependencyCommand>),
+    /// Print the values of a release or a chart, and where each comes from
+    Values(Box<OnCluster<values::ValuesArgs>>),
     /// List HelmReleases or GitSyncs
     Get(OnCluster<read::GetArgs>),
     /// Tell how an object is; exit code 2 when it is not ready
@@ -112,6 +115,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(controller::run(args)).map(|()| ExitCode::SUCCESS)
         }
+        Command::Values(on) if on.args.is_of_chart() => {
+            values::of_chart(&on.connection, &on.args).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Values(on) => block_on(values::of_release(&on.connection, &on.args)),
         Command::Get(on) => block_on(read::get(&on.connection, on.args)),
         Command::Status(on) => block_on(read::status(&on.connection, on.args)),
         Command::History(on) => block_on(read::history(&on.connection, on.args)),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,15 +11,18 @@ use jiff::Timestamp;
 
 use super::chart::{ChartArgs, Network};
 use super::helm_flags::{Foreign, GlobalArgs, Install, log_line};
-use super::values::{ValueArgs, ValueInputs};
+use super::value_flags::{ValueArgs, ValueInputs};
+use super::values::Trace;
 use crate::chart::Chart;
+use crate::chart::origins::{Layers, Origins};
 use crate::chart::pattern::Pattern;
 use crate::entropy::SystemEntropy;
 use crate::manifest::hooks::{Event, Hook};
 use crate::manifest::split;
 use crate::release::ReleaseName;
 use crate::render::{
-    self, Capabilities, KubeVersion, Limits, Offline, Operation, Options, ReleaseInfo, Rendered, framed,
+    self, Account, Capabilities, KubeVersion, Limits, Offline, Operation, Options, ReleaseInfo, Rendered, Schema,
+    framed,
 };
 
 /// Render a chart and print its manifests.
@@ -41,27 +44,17 @@ pub struct TemplateArgs {
     /// Leave the name out: it is `release-name`
     #[arg(short, long)]
     generate_name: bool,
-    /// Version of Kubernetes for .Capabilities
-    #[arg(long, value_name = "VERSION")]
-    kube_version: Option<String>,
-    /// More API versions for .Capabilities, separated by commas
-    #[arg(short, long, value_name = "API", value_delimiter = ',')]
-    api_versions: Vec<String>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Print the chart's CRDs too
     #[arg(long)]
     include_crds: bool,
-    /// Render as for an upgrade
-    #[arg(long)]
-    is_upgrade: bool,
     /// Do not print hooks
     #[arg(long)]
     no_hooks: bool,
     /// Do not print tests
     #[arg(long)]
     skip_tests: bool,
-    /// Take values that do not fit the chart's schema
-    #[arg(long)]
-    skip_schema_validation: bool,
     /// Print only what these templates make, as paths or globs; may be repeated
     #[arg(short, long, value_name = "FILE")]
     show_only: Vec<String>,
@@ -74,8 +67,28 @@ pub struct TemplateArgs {
     /// `client`, which is what happens anyway
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "unset")]
     dry_run: Option<String>,
+    /// Tell on standard error where each value comes from and which templates read it
+    #[arg(long)]
+    trace_values: bool,
     #[command(flatten)]
     foreign: Foreign<Install>,
+}
+
+/// What a chart is rendered for.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct TargetArgs {
+    /// Version of Kubernetes for .Capabilities
+    #[arg(long, value_name = "VERSION")]
+    kube_version: Option<String>,
+    /// More API versions for .Capabilities, separated by commas
+    #[arg(short, long, value_name = "API", value_delimiter = ',')]
+    api_versions: Vec<String>,
+    /// Render as for an upgrade
+    #[arg(long)]
+    is_upgrade: bool,
+    /// Take values that do not fit the chart's schema
+    #[arg(long)]
+    skip_schema_validation: bool,
 }
 
 /// Renders and prints.
@@ -86,7 +99,7 @@ pub fn run(arguments: &TemplateArgs) -> anyhow::Result<()> {
     if arguments.name_and_chart.is_empty() {
         bail!("\"pintle template\" requires at least 1 argument\n\nUsage:  pintle template [NAME] [CHART] [flags]");
     }
-    let capabilities = capabilities(arguments)?;
+    let capabilities = capabilities(&arguments.target)?;
     check_dry_run(arguments.dry_run.as_deref())?;
     let options = options();
     let (name, reference) = name_and_chart(arguments, &options)?;
@@ -94,27 +107,22 @@ pub fn run(arguments: &TemplateArgs) -> anyhow::Result<()> {
     let input = network.locate(reference)?;
     let inputs = ValueInputs::read(&arguments.values, &network)?;
     // Faults of the lines are told before those of the chart.
-    inputs.apply()?;
+    inputs.apply(None)?;
     let chart = input.load()?;
     chart.check_installable()?;
     if chart.metadata.deprecated {
         log_line("WARN", "this chart is deprecated", &[]);
     }
     check_name(&name)?;
-    let release = ReleaseInfo {
-        name,
-        namespace: arguments.global.namespace(),
-        revision: 1,
-        operation: if arguments.is_upgrade { Operation::Upgrade } else { Operation::Install },
-    };
-    let rendered = rendered(&chart, &inputs, &release, &capabilities, &options, arguments)?;
+    let setting = Setting::new(name, arguments.global.namespace(), &arguments.target, capabilities, options);
+    let rendered = rendered(&chart, &inputs, &setting, arguments)?;
     for words in &rendered.unknown_hooks {
         log_line("INFO", "skipping unknown hooks", &[("hookTypes", words)]);
     }
     let text = match &arguments.output_dir {
         None => printed(&rendered, arguments),
         Some(folder) => {
-            write_files(folder, &rendered, &release.name, arguments)?;
+            write_files(folder, &rendered, &setting.release.name, arguments)?;
             "\n".to_owned()
         }
     };
@@ -146,7 +154,11 @@ pub(super) fn kube_version(text: Option<&str>) -> anyhow::Result<Option<KubeVers
     text.filter(|text| !text.is_empty()).map(read).transpose()
 }
 
-fn capabilities(arguments: &TemplateArgs) -> anyhow::Result<Capabilities> {
+/// What `.Capabilities` says.
+///
+/// # Errors
+/// The version cannot be read.
+pub(super) fn capabilities(arguments: &TargetArgs) -> anyhow::Result<Capabilities> {
     let mut capabilities = Capabilities::default();
     if let Some(version) = kube_version(arguments.kube_version.as_deref())? {
         capabilities.kube_version = version;
@@ -207,32 +219,91 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     bail!("release name check failed: {problem}")
 }
 
+/// What a chart is rendered with besides values.
+pub(super) struct Setting {
+    release: ReleaseInfo,
+    capabilities: Capabilities,
+    options: Options,
+    schema: Schema,
+}
+
 enum Failure {
     Values(anyhow::Error),
     Render(render::Error),
 }
 
+impl Setting {
+    pub(super) fn new(
+        name: String,
+        namespace: String,
+        target: &TargetArgs,
+        capabilities: Capabilities,
+        options: Options,
+    ) -> Self {
+        let operation = if target.is_upgrade { Operation::Upgrade } else { Operation::Install };
+        let release = ReleaseInfo { name, namespace, revision: 1, operation };
+        let schema = if target.skip_schema_validation { Schema::Skip } else { Schema::Check };
+        Setting { release, capabilities, options, schema }
+    }
+
+    fn render(&self, chart: &Chart, inputs: &ValueInputs<'_>) -> anyhow::Result<Rendered> {
+        let rendered = render::on_big_stack(|| {
+            let values = inputs.apply(None).map_err(Failure::Values)?;
+            let render = match self.schema {
+                Schema::Skip => render::render_without_schema,
+                Schema::Check => render::render_live,
+            };
+            render(chart, &values, &self.release, &self.capabilities, &self.options).map_err(Failure::Render)
+        })?;
+        match rendered {
+            Ok(rendered) => Ok(rendered),
+            Err(Failure::Values(error)) => Err(error),
+            Err(Failure::Render(error)) => Err(with_excerpt(error)),
+        }
+    }
+
+    /// Renders, and tells where values come from and what became of them, even if the render fails.
+    ///
+    /// # Errors
+    /// The values cannot be read. Why the render failed stands beside the trace.
+    pub(super) fn trace(
+        &self,
+        chart: &Chart,
+        inputs: &ValueInputs<'_>,
+    ) -> anyhow::Result<(anyhow::Result<Rendered>, Trace)> {
+        render::on_big_stack(|| {
+            let mut layers = Layers::default();
+            let values = inputs.apply(Some(&mut layers))?;
+            let Setting { release, capabilities, options, schema } = self;
+            let (rendered, Account { reads, unread }) =
+                render::render_watched(chart, &values, release, capabilities, options, *schema);
+            let origins = match (layers.origins(chart, &values), &rendered) {
+                // What is wrong with the values is what the render says of them, in Helm's order.
+                (Err(_), Err(_)) => Origins::default(),
+                (origins, _) => origins?,
+            };
+            Ok((rendered.map_err(with_excerpt), Trace { origins, reads: Some(reads), unread }))
+        })?
+    }
+}
+
 fn rendered(
     chart: &Chart,
     inputs: &ValueInputs<'_>,
-    release: &ReleaseInfo,
-    capabilities: &Capabilities,
-    options: &Options,
+    setting: &Setting,
     arguments: &TemplateArgs,
 ) -> anyhow::Result<Rendered> {
-    let rendered = render::on_big_stack(|| {
-        let values = inputs.apply().map_err(Failure::Values)?;
-        let render = match arguments.skip_schema_validation {
-            true => render::render_without_schema,
-            false => render::render_live,
-        };
-        render(chart, &values, release, capabilities, options).map_err(Failure::Render)
-    })?;
-    match rendered {
-        Ok(rendered) => Ok(rendered),
-        Err(Failure::Values(error)) => Err(error),
-        Err(Failure::Render(error)) => Err(with_excerpt(error)),
+    // Scripts compare what stands on standard error, so what Helm does not say is said to people only, or when asked
+    // for.
+    if !arguments.trace_values && !std::io::stderr().is_terminal() {
+        return setting.render(chart, inputs);
     }
+    let (rendered, trace) = setting.trace(chart, inputs)?;
+    if arguments.trace_values {
+        eprint!("{}", trace.table());
+    }
+    trace.warn();
+    rendered
 }
 
 fn with_excerpt(error: render::Error) -> anyhow::Error {
