@@ -481,3 +481,253 @@ fn value_at(values: &Map, path: &[String]) -> Option<Value> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::strvals::{self, Reading};
+    use serde_json::json;
+
+    fn object(json: Json) -> Object {
+        json.as_object().unwrap().clone()
+    }
+
+    fn chart(name: &str, values: &str, wanted: Json, dependencies: Vec<Chart>) -> Chart {
+        let mut chart = Chart { dependencies: dependencies.into_iter().map(Arc::new).collect(), ..Chart::default() };
+        name.clone_into(&mut chart.metadata.name);
+        "1.0.0".clone_into(&mut chart.metadata.version);
+        chart.metadata.dependencies = serde_json::from_value(wanted).unwrap();
+        chart.values = Some(Arc::new(values::read("values.yaml", values.as_bytes()).unwrap()));
+        chart.values_text = values.to_owned().into();
+        chart
+    }
+
+    /// One way to give values, in Helm's order of precedence.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    enum Way {
+        ChildDefault,
+        ParentDefault,
+        FirstFile,
+        SecondFile,
+        ConfigMap,
+        Secret,
+        Inline,
+        SetJsonObject,
+        SetJsonLine,
+        Set,
+        SetString,
+        SetFile,
+    }
+
+    use Way::*;
+
+    const WAYS: [Way; 12] = [
+        ChildDefault,
+        ParentDefault,
+        FirstFile,
+        SecondFile,
+        ConfigMap,
+        Secret,
+        Inline,
+        SetJsonObject,
+        SetJsonLine,
+        Set,
+        SetString,
+        SetFile,
+    ];
+
+    impl Way {
+        fn source(self) -> Source {
+            let flag = |flag, text: &str| Source::Flag { flag, text: text.to_owned() };
+            let object = |kind| Source::Object { kind, name: "n".into(), key: "k".into() };
+            match self {
+                ChildDefault => Source::Chart("web/charts/kid".into()),
+                ParentDefault => Source::Chart("web".into()),
+                FirstFile => Source::File("first.yaml".into()),
+                SecondFile => Source::File("second.yaml".into()),
+                ConfigMap => object("ConfigMap"),
+                Secret => object("Secret"),
+                Inline => Source::Inline,
+                SetJsonObject => flag("--set-json", "{…}"),
+                SetJsonLine => flag("--set-json", r#"kid.x="SetJsonLine""#),
+                Set => flag("--set", "kid.x=Set"),
+                SetString => flag("--set-string", "kid.x=SetString"),
+                SetFile => flag("--set-file", "kid.x=SetFile"),
+            }
+        }
+
+        /// Gives the values to the layers, and to the values themselves as a render would.
+        fn give(self, layers: &mut Layers, values: &Map) {
+            let mut line = |line: &str, reading: &mut dyn FnMut(&Map) -> Result<(), strvals::Error>| {
+                reading(values).unwrap();
+                let source = self.source();
+                assert!(matches!(&source, Source::Flag { text, .. } if text == line));
+                layers.line(source, reading).unwrap();
+            };
+            match self {
+                ChildDefault | ParentDefault => {}
+                SetJsonLine => {
+                    let text = r#"kid.x="SetJsonLine""#;
+                    line(text, &mut |map| strvals::parse_into(text, map, Reading::Json));
+                }
+                Set => line("kid.x=Set", &mut |map| strvals::parse_into("kid.x=Set", map, Reading::Typed)),
+                SetString => {
+                    line("kid.x=SetString", &mut |map| strvals::parse_into("kid.x=SetString", map, Reading::Text));
+                }
+                SetFile => line("kid.x=SetFile", &mut |map| {
+                    let mut content = |name: &str| Ok(name.to_owned());
+                    strvals::parse_into("kid.x=SetFile", map, Reading::Content(&mut content))
+                }),
+                _ => {
+                    let text = format!("# a line\nkid:\n  x: {self:?}\n");
+                    let table = values::read("", text.as_bytes()).unwrap();
+                    let mut base = coalesce::freeze_map(values);
+                    values::merge(&mut base, table.clone());
+                    for (key, value) in coalesce::thaw_object(&base).snapshot() {
+                        values.set(key, value);
+                    }
+                    let lines = if self == SetJsonObject { HashMap::new() } else { lines_of(text.as_bytes()) };
+                    layers.table(self.source(), &table, lines);
+                }
+            }
+        }
+    }
+
+    fn given(ways: &[Way]) -> Origins {
+        let default = |way: Way, text: &str| if ways.contains(&way) { text.to_owned() } else { String::new() };
+        let kid = chart("kid", &default(ChildDefault, "x: ChildDefault\n"), Json::Null, vec![]);
+        let web = chart("web", &default(ParentDefault, "kid:\n  x: ParentDefault\n"), Json::Null, vec![kid]);
+        let (mut layers, values) = (Layers::default(), Map::any(Default::default()));
+        ways.iter().for_each(|way| way.give(&mut layers, &values));
+        layers.origins(&web, &values).unwrap()
+    }
+
+    fn path(dotted: &str) -> KeyPath {
+        dotted.split('.').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_way_to_give_a_value_wins_over_those_before_it() {
+        for (at, lower) in WAYS.iter().enumerate() {
+            for higher in &WAYS[at + 1..] {
+                let origins = given(&[*lower, *higher]);
+                let origin = &origins[&path("kid.x")];
+                assert_eq!(origin.value, Some(json!(format!("{higher:?}"))), "{higher:?} over {lower:?}");
+                let sources: Vec<_> = origin.set_by.iter().map(|writer| writer.source.clone()).collect();
+                assert_eq!(sources, [higher.source()], "{higher:?} over {lower:?}");
+                let over: Vec<_> =
+                    origin.overrode.iter().map(|(writer, value)| (writer.source.clone(), value)).collect();
+                assert_eq!(over, [(lower.source(), &json!(format!("{lower:?}")))], "{higher:?} over {lower:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_overridden_is_told_from_the_nearest_on() {
+        let origins = given(&WAYS);
+        let origin = &origins[&path("kid.x")];
+        let told: Vec<_> = origin.set_by.iter().chain(origin.overrode.iter().map(|(writer, _)| writer)).collect();
+        let want: Vec<_> = WAYS.iter().rev().map(|way| way.source()).collect();
+        assert_eq!(told.iter().map(|writer| writer.source.clone()).collect::<Vec<_>>(), want);
+        let lines: Vec<_> = told.iter().map(|writer| writer.line).collect();
+        let none = [None; 5];
+        let files = [Some(3); 5];
+        assert_eq!(lines, [&none[..], &files[..], &[Some(2), Some(1)][..]].concat());
+        assert_eq!(origin.overrode[9].0.to_string(), "web/values.yaml:2");
+        assert_eq!(origin.overrode[10].0.to_string(), "web/charts/kid/values.yaml:1");
+        assert_eq!(origin.overrode[5].0.to_string(), "Secret n key k line 3");
+    }
+
+    /// The origins of a chart with values from one file, in words.
+    fn told(chart: &Chart, text: &str) -> Vec<String> {
+        let table = values::read("", text.as_bytes()).unwrap();
+        let mut layers = Layers::default();
+        layers.table(Source::File("f".into()), &table, lines_of(text.as_bytes()));
+        let origins = layers.origins(chart, &coalesce::thaw_object(&table)).unwrap();
+        let in_words = |(path, origin): (&KeyPath, &Origin)| {
+            let set_by: Vec<_> = origin.set_by.iter().map(Writer::to_string).collect();
+            let over: Vec<_> =
+                origin.overrode.iter().map(|(writer, value)| format!(" over {writer}={value}")).collect();
+            let value = origin.value.as_ref().map_or("deleted".to_owned(), Json::to_string);
+            format!("{}={value} by {}{}", dotted(path), set_by.join("+"), over.concat())
+        };
+        origins.iter().map(in_words).collect()
+    }
+
+    #[test]
+    fn null_deletes_and_what_it_deleted_is_told() {
+        let web = chart("web", "a: {b: 1, c: 2}\nd: 3\ne: [1]\n", Json::Null, vec![]);
+        assert_eq!(
+            told(&web, "a: null\nd:\ne: []\nunknown: null\n"),
+            [
+                r#"a=deleted by f:1 over web/values.yaml:1={"b":1,"c":2}"#,
+                "d=deleted by f:2 over web/values.yaml:2=3",
+                "e=[] by f:3 over web/values.yaml:3=[1]",
+                "unknown=null by f:4",
+            ]
+        );
+    }
+
+    #[test]
+    fn globals_are_told_once_with_what_they_override_in_subcharts() {
+        let kid = chart("kid", "global:\n  zone: kid\n  own: 1\n", Json::Null, vec![]);
+        let web = chart("web", "global: {zone: web}\n", Json::Null, vec![kid]);
+        assert_eq!(
+            told(&web, "{}"),
+            [
+                "global.zone=\"web\" by web/values.yaml:1 over web/charts/kid/values.yaml:2 (from kid.global.zone)=\"kid\"",
+                "kid.global.own=1 by web/charts/kid/values.yaml:3",
+            ]
+        );
+        // The parent's wins even over what the user wrote for the subchart: Helm's order for globals.
+        let rows = told(&web, "kid: {global: {zone: user}}\n");
+        assert_eq!(
+            rows[0],
+            "global.zone=\"web\" by web/values.yaml:1 over f:1 (from kid.global.zone)=\"user\" over \
+             web/charts/kid/values.yaml:2 (from kid.global.zone)=\"kid\""
+        );
+    }
+
+    #[test]
+    fn imported_values_are_told_with_where_they_were_exported() {
+        let kid = chart("kid", "exports:\n  data:\n    x: 1\n    y: 2\n", Json::Null, vec![]);
+        let wanted = json!([{"name": "kid", "version": "*", "import-values": ["data"]}]);
+        let web = chart("web", "y: 3\n", wanted, vec![kid]);
+        let rows = told(&web, "{}");
+        assert!(rows.contains(&"x=1 by web/charts/kid/values.yaml:3 (from kid.exports.data.x)".to_owned()), "{rows:?}");
+        assert!(rows.contains(&"y=3 by web/values.yaml:1".to_owned()), "{rows:?}");
+    }
+
+    #[test]
+    fn elements_of_a_list_may_come_from_several_layers() {
+        let web = chart("web", "l: []\n", Json::Null, vec![]);
+        let (mut layers, values) = (Layers::default(), Map::any(Default::default()));
+        for line in ["l[0].a=1,l[1].a=2", "l[1].b=3"] {
+            let apply = |map: &Map| strvals::parse_into(line, map, Reading::Typed);
+            apply(&values).unwrap();
+            layers.line(Source::Flag { flag: "--set", text: line.to_owned() }, apply).unwrap();
+        }
+        let origins = layers.origins(&web, &values).unwrap();
+        let origin = &origins[&path("l")];
+        assert_eq!(origin.value, Some(json!([{"a": 1}, {"a": 2, "b": 3}])));
+        let set_by: Vec<_> = origin.set_by.iter().map(Writer::to_string).collect();
+        assert_eq!(set_by, ["--set l[1].b=3", "--set l[0].a=1,l[1].a=2"]);
+    }
+
+    #[test]
+    fn every_effective_value_has_an_origin_and_no_other_has() {
+        let kid = chart("kid", "a: 1\nm: {n: null, o: {}}\nlist: [{x: 1}]\n", Json::Null, vec![]);
+        let web = chart("web", "kid: {a: 2}\nz: {}\n", Json::Null, vec![kid]);
+        let user = object(json!({"kid": {"m": {"p": [], "q": null}}, "w": {"v": {}}}));
+        let mut layers = Layers::default();
+        layers.table(Source::Inline, &user, HashMap::new());
+        let origins = layers.origins(&web, &coalesce::thaw_object(&user)).unwrap();
+        let effective = coalesce::coalesce_values(&web, &coalesce::thaw_object(&user)).unwrap();
+        let mut leaves = leaves_of(&coalesce::freeze_map(&effective));
+        // Made by the merge, not by a layer.
+        leaves.remove(&path("kid.global"));
+        let told: BTreeMap<_, _> =
+            origins.into_iter().filter_map(|(path, origin)| Some((path, origin.value?))).collect();
+        assert_eq!(told, leaves);
+    }
+}

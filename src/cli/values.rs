@@ -3,7 +3,8 @@
 //! Of a release a value is shown only where it is known not to come from a Secret.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -70,13 +71,13 @@ impl ValuesArgs {
     fn print(&self, trace: &Trace, effective: &Object) -> Result<()> {
         let form = self.output.unwrap_or(if self.origin { Form::Table } else { Form::Yaml });
         let json = if self.origin { trace.to_json() } else { Json::Object(effective.clone()) };
-        match form {
-            Form::Table if self.origin => print!("{}", trace.table()),
+        let text = match form {
+            Form::Table if self.origin => trace.table().to_string(),
             Form::Table => bail!("-o table goes with --origin; values alone are printed as yaml or json"),
-            Form::Yaml => print!("{}", yaml::marshal_json(&json)),
-            Form::Json => println!("{}", serde_json::to_string_pretty(&json)?),
-        }
-        Ok(())
+            Form::Yaml => yaml::marshal_json(&json),
+            Form::Json => format!("{}\n", serde_json::to_string_pretty(&json)?),
+        };
+        std::io::stdout().write_all(text.as_bytes()).context("the output cannot be written")
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::template::{self, Cause};
+use crate::value::Str;
 use crate::{chart, manifest};
 
 /// Why a chart did not render.
@@ -24,35 +25,95 @@ pub enum Error {
     Thread(#[source] std::io::Error),
 }
 
-/// The place in a template where it failed.
+/// The place in a template where it failed, and how it was come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spot {
-    /// Relative to the chart's folder; with the folders of subcharts.
-    pub file: String,
-    /// From 1.
-    pub line: usize,
-    /// In bytes, from 0, as Helm counts; `None` where only the line is known.
-    pub column: Option<usize>,
-    /// The line of the template.
-    pub text: String,
+    /// The innermost place first, each called from the next one. Never empty.
+    frames: Vec<Frame>,
 }
 
+/// A place in the text of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Frame {
+    /// Relative to the chart's folder, with the folders of subcharts; `None` for a text that was given to `tpl`.
+    file: Option<String>,
+    /// From 1.
+    line: usize,
+    /// In bytes, from 0, as Helm counts; `None` where only the line is known.
+    column: Option<usize>,
+    /// The line of the template.
+    text: String,
+}
+
+/// How many places on the way are told; a helper that includes itself has hundreds.
+const CALLERS_MAX: usize = 8;
+/// How much of a long line is shown around the place.
+const TEXT_CHARS_MAX: usize = 160;
+
 impl Spot {
-    /// The place, the line, and a caret below the piece that failed, in lines.
+    /// The place, the line, and a caret below the piece that failed, in lines; then where it was called from.
+    ///
+    /// A text that was given to `tpl` is in no file, so the line that gave it is shown too.
     pub fn excerpt(&self) -> String {
-        let number = self.line.to_string();
-        let gutter = " ".repeat(number.len());
-        let mut excerpt = format!("{gutter}--> {}:{number}", self.file);
-        if let Some(column) = self.column {
-            let _ = write!(excerpt, ":{column}");
+        let in_file = self.frames.iter().position(|frame| frame.file.is_some());
+        let shown = in_file.map_or(self.frames.len(), |in_file| in_file + 1);
+        let width = self.frames[..shown].iter().map(|frame| frame.line.to_string().len()).max().unwrap_or(1);
+        let mut excerpt = String::new();
+        for frame in &self.frames[..shown] {
+            frame.write_with_line(width, &mut excerpt);
         }
-        let _ = write!(excerpt, "\n{gutter} |\n{number} | {}", self.text);
-        if let Some(before) = self.column.and_then(|column| self.text.get(..column)) {
+        let gutter = " ".repeat(width);
+        for frame in self.frames[shown..].iter().take(CALLERS_MAX) {
+            let _ = write!(excerpt, "\n{gutter} = called from {}", frame.place());
+        }
+        if self.frames.len() > shown + CALLERS_MAX {
+            let _ = write!(excerpt, "\n{gutter} = and from {} more places", self.frames.len() - shown - CALLERS_MAX);
+        }
+        excerpt
+    }
+}
+
+impl Frame {
+    fn place(&self) -> String {
+        let file = self.file.as_deref().unwrap_or("a text given to tpl");
+        match self.column {
+            Some(column) => format!("{file}:{}:{column}", self.line),
+            None => format!("{file}:{}", self.line),
+        }
+    }
+
+    fn write_with_line(&self, width: usize, excerpt: &mut String) {
+        if !excerpt.is_empty() {
+            excerpt.push('\n');
+        }
+        let gutter = " ".repeat(width);
+        let (text, before) = self.window();
+        let _ = write!(excerpt, "{gutter}--> {}\n{gutter} |\n{:>width$} | {text}", self.place(), self.line);
+        if let Some(before) = before {
             // Tabs stay tabs, so that the caret stands right at any tab width.
             let blank: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             let _ = write!(excerpt, "\n{gutter} | {blank}^");
         }
-        excerpt
+    }
+
+    /// The line, or of a long one what is around the place, and what of it stands before the place.
+    fn window(&self) -> (String, Option<String>) {
+        let before = self.column.and_then(|column| self.text.get(..column));
+        if self.text.chars().count() <= TEXT_CHARS_MAX {
+            return (self.text.clone(), before.map(str::to_owned));
+        }
+        let place = before.map_or(0, |before| before.chars().count());
+        let skipped = place.saturating_sub(TEXT_CHARS_MAX / 2);
+        let mut text: String = self.text.chars().skip(skipped).take(TEXT_CHARS_MAX).collect();
+        let mut before = before.map(|before| before.chars().skip(skipped).collect::<String>());
+        if skipped > 0 {
+            text.insert(0, '…');
+            before = before.map(|before| format!("…{before}"));
+        }
+        if self.text.chars().nth(skipped + TEXT_CHARS_MAX).is_some() {
+            text.push('…');
+        }
+        (text, before)
     }
 }
 
@@ -67,9 +128,10 @@ pub(super) fn of_parsing(error: &template::Error, source: impl Fn(&str) -> Optio
         other => other.to_string(),
     };
     let spot = match error {
-        template::Error::Parse { source_name, line, .. } => spot(source_name, *line, None, source),
+        template::Error::Parse { source_name, line, .. } => frame_in_file(source_name, *line, None, source),
         _ => None,
     };
+    let spot = spot.map(|frame| Box::new(Spot { frames: vec![frame] }));
     Error::Template { message, spot }
 }
 
@@ -78,10 +140,48 @@ pub(super) fn of_executing(error: &template::Error, source: impl Fn(&str) -> Opt
     if let Some(message) = budget_message(error) {
         return Error::Budget(message);
     }
-    // The innermost place in a file: the text of a `tpl` has no lines to show.
-    let places = std::iter::successors(Some(error), |error| error.cause()).filter_map(template::Error::place);
-    let spot = places.filter_map(|place| spot(&place.source_name, place.line, Some(place.column), &source)).last();
-    Error::Template { message: shortened(executing_message(error)), spot }
+    Error::Template { message: shortened(executing_message(error)), spot: spot(error, source) }
+}
+
+/// The places that an error tells, from the file that was rendered to the template that failed.
+fn spot(error: &template::Error, source: impl Fn(&str) -> Option<String>) -> Option<Box<Spot>> {
+    let mut frames = Vec::new();
+    // The text that `tpl` runs, while it is the template that runs.
+    let mut given: Option<&Str> = None;
+    for step in std::iter::successors(Some(error), |error| error.cause()) {
+        let (name, line, column) = match step {
+            template::Error::Execute(step) => (&step.place.source_name, step.place.line, Some(step.place.column)),
+            template::Error::Parse { source_name, line, .. } => (source_name, *line, None),
+            template::Error::NotFound { .. } | template::Error::Budget { .. } => continue,
+        };
+        let in_file = frame_in_file(name, line, column, &source);
+        let in_given = || {
+            let text = line_of(&given?.to_text(), line)?;
+            Some(Frame { file: None, line, column, text })
+        };
+        frames.extend(in_file.or_else(in_given));
+        if let template::Error::Execute(step) = step
+            && let Some(Cause::Template { source: Some(source), .. }) = &step.cause
+        {
+            given = Some(source);
+        }
+    }
+    frames.reverse();
+    (!frames.is_empty()).then(|| Box::new(Spot { frames }))
+}
+
+fn frame_in_file(
+    file: &str,
+    line: usize,
+    column: Option<usize>,
+    source: impl Fn(&str) -> Option<String>,
+) -> Option<Frame> {
+    let text = line_of(&source(file)?, line)?;
+    Some(Frame { file: Some(file.to_owned()), line, column, text })
+}
+
+fn line_of(text: &str, line: usize) -> Option<String> {
+    text.lines().nth(line.checked_sub(1)?).map(str::to_owned)
 }
 
 /// The longest message of a template's error: a thousand `tpl` within one another tell a thousand texts. A thousand
@@ -151,23 +251,40 @@ fn budget_message(error: &template::Error) -> Option<String> {
     })
 }
 
-fn spot(file: &str, line: usize, column: Option<usize>, source: impl Fn(&str) -> Option<String>) -> Option<Box<Spot>> {
-    let text = source(file)?;
-    let text = text.lines().nth(line.checked_sub(1)?)?.to_owned();
-    Some(Box::new(Spot { file: file.to_owned(), line, column, text }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn frame(file: Option<&str>, line: usize, column: usize, text: &str) -> Frame {
+        Frame { file: file.map(str::to_owned), line, column: Some(column), text: text.to_owned() }
+    }
+
     #[test]
     fn caret_stands_below_the_piece_that_failed() {
-        let text = "\t{{ .Values.a.b }}".to_owned();
-        let spot = Spot { file: "web/templates/a.yaml".into(), line: 12, column: Some(11), text };
+        let spot = Spot { frames: vec![frame(Some("web/templates/a.yaml"), 12, 11, "\t{{ .Values.a.b }}")] };
         assert_eq!(
             spot.excerpt(),
             "  --> web/templates/a.yaml:12:11\n   |\n12 | \t{{ .Values.a.b }}\n   | \t          ^"
         );
+    }
+
+    #[test]
+    fn long_line_is_shown_around_the_place() {
+        let text = format!("{}{{{{ .x.y }}}}{}", "ä".repeat(300), "z".repeat(300));
+        let spot = Spot { frames: vec![frame(Some("a"), 1, 2 * 300 + 3, &text)] };
+        let excerpt = spot.excerpt();
+        let lines: Vec<&str> = excerpt.lines().collect();
+        assert!(lines[2].chars().count() < 180 && lines[2].contains("{{ .x.y }}"), "{excerpt}");
+        let caret = lines[3].chars().position(|c| c == '^').unwrap();
+        assert_eq!(lines[2].chars().nth(caret), Some('.'), "{excerpt}");
+    }
+
+    #[test]
+    fn callers_are_told_from_the_innermost_on_and_not_without_end() {
+        let mut frames = vec![frame(Some("web/_h.tpl"), 3, 4, "{{ fail \"x\" }}")];
+        frames.extend((0..20).map(|line| frame(Some("web/a.yaml"), line, 0, "")));
+        let excerpt = Spot { frames }.excerpt();
+        assert!(excerpt.contains("\n  = called from web/a.yaml:0:0\n  = called from web/a.yaml:1:0\n"), "{excerpt}");
+        assert!(excerpt.ends_with("\n  = and from 12 more places"), "{excerpt}");
     }
 }

@@ -98,15 +98,18 @@ fn include(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
 fn tpl(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
     let template_text = text(&arguments[0]);
     let quoted = || String::from_utf8_lossy(&crate::value::strconv::quote(template_text)).into_owned();
+    let source = || Str::from(template_text);
     let mut set = call.execution.set().clone();
     let name = set.name().to_owned();
     let template = set.parse(&name, template_text).map_err(|error| Fault::Wrapped {
         text: format!("cannot parse template {}", quoted()),
+        source: source(),
         error: Box::new(error),
     })?;
     let output = call.execution.execute_in(&set, &template, &arguments[1]).map_err(|fault| match fault {
         Fault::Template(error) => {
-            Fault::Wrapped { text: format!("error during tpl function execution for {}", quoted()), error }
+            let text = format!("error during tpl function execution for {}", quoted());
+            Fault::Wrapped { text, source: source(), error }
         }
         other => other,
     })?;

@@ -470,7 +470,7 @@ mod tests {
         }
     }
 
-    fn options() -> Options {
+    pub(super) fn options() -> Options {
         Options {
             now: "2026-01-02T03:04:05Z".parse().unwrap(),
             local_zone: || jiff::tz::TimeZone::UTC,
@@ -568,6 +568,91 @@ mod tests {
             r#"{{ define "a" }}{{ include "b" . }}{{ end }}{{ define "b" }}{{ tpl "{{ include \"a\" . }}" . }}{{ end }}{{ include "a" . }}"#,
         ] {
             assert!(render_with(template, options()).is_err(), "{template}");
+        }
+    }
+
+    /// The excerpt below the message, for a chart with a helper, a subchart with one, and a file of the test.
+    fn excerpt(template: &str) -> (String, String) {
+        let file = |name: &str, data: &str| File { name: name.into(), data: data.to_owned().into(), modified: None };
+        let files = vec![
+            file("Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n"),
+            file("templates/_h.tpl", "{{ define \"web.h\" }}\n  {{ include \"kid.h\" . }}\n{{ end }}"),
+            file("templates/a.yaml", template),
+            file("charts/kid/Chart.yaml", "apiVersion: v2\nname: kid\nversion: 1.0.0\n"),
+            file("charts/kid/templates/_h.tpl", "{{ define \"kid.h\" }}\n\n{{ .boom | fail }}{{ end }}"),
+        ];
+        let chart = chart::load_files(files, &chart::Limits::default()).unwrap();
+        let release =
+            ReleaseInfo { name: "rel".into(), namespace: "apps".into(), revision: 1, operation: Operation::Install };
+        let render = || render(&chart, &chart::Object::new(), &release, &Capabilities::default(), &options());
+        match on_big_stack(render).flatten().unwrap_err() {
+            Error::Template { message, spot } => (message, spot.expect("the place is known").excerpt()),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn errors_show_the_line_the_caret_and_the_way_through_subcharts() {
+        let (message, excerpt) = excerpt("a: 1\nb: {{ include \"web.h\" (dict \"boom\" \"no password\") }}\n");
+        assert_eq!(message, "execution error at (web/templates/a.yaml:2:6): no password");
+        assert_eq!(
+            excerpt,
+            "
+ --> web/charts/kid/templates/_h.tpl:3:11
+  |
+3 | {{ .boom | fail }}{{ end }}
+  |            ^
+  = called from web/templates/_h.tpl:2:5
+  = called from web/templates/a.yaml:2:6"
+                .trim_start_matches('\n')
+        );
+    }
+
+    #[test]
+    fn errors_within_tpl_show_its_text_and_the_line_that_gave_it() {
+        let template = "a: {{ tpl \"x\\n  {{ required `needed` .absent }}\" . }}\n";
+        let (message, shown) = excerpt(template);
+        assert_eq!(message, "execution error at (web/templates/a.yaml:1:6): needed");
+        let want = "
+ --> a text given to tpl:2:5
+  |
+2 |   {{ required `needed` .absent }}
+  |      ^
+ --> web/templates/a.yaml:1:6
+  |
+1 | a: {{ tpl \"x\\n  {{ required `needed` .absent }}\" . }}
+  |       ^"
+            .trim_start_matches('\n');
+        assert_eq!(shown, want);
+
+        let (message, shown) = excerpt("{{ tpl `{{ if }}` . }}");
+        assert!(
+            message.ends_with("cannot parse template \"{{ if }}\": template: gotpl:1: missing value for if"),
+            "{message}"
+        );
+        assert!(
+            shown.starts_with(" --> a text given to tpl:1\n  |\n1 | {{ if }}\n --> web/templates/a.yaml:1:3\n"),
+            "{shown}"
+        );
+
+        // Out of the text and into a file again.
+        let (_, shown) = excerpt("{{ tpl `{{ include \"kid.h\" (dict \"boom\" \"x\") }}` . }}");
+        let callers: Vec<&str> = shown.lines().skip(4).collect();
+        assert_eq!(callers, ["  = called from a text given to tpl:1:3", "  = called from web/templates/a.yaml:1:3"]);
+    }
+
+    #[test]
+    fn functions_that_fail_show_their_place() {
+        for (template, want) in [
+            ("{{ mustToYaml (list .Files.Get) }}", "Get"),
+            ("a: {{ mustFromJson `{` }}", "mustFromJson"),
+            ("a: {{ mustToDuration `x` }}", "mustToDuration"),
+            ("a: {{ (fromYaml `a: b: c`).a.b }}", "(fromYaml `a: b: c`).a.b"),
+            ("a: {{ index (fromYaml `a: [1]`) `a` 3 }}", "index"),
+        ] {
+            let (message, excerpt) = excerpt(template);
+            assert!(excerpt.contains(template) && excerpt.contains('^'), "{template}: {message}\n{excerpt}");
+            assert!(message.contains(want), "{template}: {message}");
         }
     }
 

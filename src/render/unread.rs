@@ -225,3 +225,172 @@ fn collect_properties(schema: &Json, names: &mut HashSet<String>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::chart::{File, Limits, load_files};
+    use crate::render::tests::options;
+    use crate::render::{Capabilities, Operation, ReleaseInfo, Schema, on_big_stack, render_watched};
+
+    const CHART: &str = "apiVersion: v2\nname: web\nversion: 1.0.0\n";
+    const KID: &str = "apiVersion: v2\nname: kid\nversion: 1.0.0\n";
+
+    fn file(name: &str, data: &str) -> File {
+        File { name: name.to_owned(), data: data.to_owned().into(), modified: None }
+    }
+
+    fn chart(defaults: &str, template: &str) -> Chart {
+        let files = vec![
+            file("Chart.yaml", CHART),
+            file("values.yaml", defaults),
+            file("templates/a.yaml", template),
+            file("charts/kid/Chart.yaml", KID),
+            file("charts/kid/values.yaml", "size: 1\nglobal: {zone: a}\n"),
+            file("charts/kid/templates/b.yaml", "k: {{ .Values.size }} {{ .Values.global.zone }}"),
+        ];
+        load_files(files, &Limits::default()).unwrap()
+    }
+
+    fn account(chart: &Chart, user: Json) -> crate::render::Account {
+        let release =
+            ReleaseInfo { name: "rel".into(), namespace: "apps".into(), revision: 1, operation: Operation::Install };
+        on_big_stack(|| {
+            let user = coalesce::thaw_object(user.as_object().unwrap());
+            let (rendered, account) =
+                render_watched(chart, &user, &release, &Capabilities::default(), &options(), Schema::Check);
+            rendered.unwrap();
+            account
+        })
+        .unwrap()
+    }
+
+    fn told(defaults: &str, template: &str, user: Json) -> Vec<String> {
+        let account = account(&chart(defaults, template), user);
+        account.unread.iter().map(|unread| format!("{} {:?}", dotted(&unread.path), unread.nearest)).collect()
+    }
+
+    #[test]
+    fn misspelt_values_are_told_with_the_nearest_name() {
+        let defaults = "replicaCount: 1\nimage: {tag: x, pullPolicy: y}\n";
+        let template = "a: {{ .Values.replicaCount }} {{ .Values.image.tag }} {{ .Values.image.pullPolicy }} {{ .Values.undocumented }}";
+        let user = json!({
+            "replicaCuont": 3, "image": {"tgg": "1", "pullPolicy": "z"}, "undocumentd": {"a": 1}, "kid": {"sise": 2, "x": {}},
+            "global": {"zoen": "b"}, "nowhere": [1]
+        });
+        assert_eq!(
+            told(defaults, template, user.clone()),
+            [
+                r#"global.zoen Some("zone")"#,
+                r#"image.tgg Some("tag")"#,
+                r#"kid.sise Some("size")"#,
+                "kid.x None",
+                "nowhere None",
+                r#"replicaCuont Some("replicaCount")"#,
+                r#"undocumentd Some("undocumented")"#,
+            ]
+        );
+        let account = account(&chart(defaults, template), user);
+        assert_eq!(
+            account.unread[5].to_string(),
+            "values.replicaCuont was read by no template and is unknown to the chart; did you mean replicaCount?"
+        );
+    }
+
+    #[test]
+    fn what_was_read_in_any_way_is_not_told() {
+        for template in [
+            "a: {{ .Values.t.new }}",
+            "a: {{ toYaml .Values.t | quote }}",
+            "a: {{ range $k, $v := .Values.t }}{{ $k }}{{ end }}",
+            "a: {{ with .Values.t }}{{ .new }}{{ end }}",
+            "{{ $t := .Values.t }}a: {{ $t.new }}",
+            "a: {{ get .Values.t \"new\" }}",
+            "a: {{ index .Values \"t\" (printf \"%s%s\" \"ne\" \"w\") }}",
+            "a: {{ dig \"t\" \"new\" 1 .Values.AsMap }}",
+            "a: {{ tpl \"{{ .Values.t.new }}\" . }}",
+            "a: {{ (merge (dict) .Values.t).old }}",
+            "{{ define \"h\" }}{{ .x.new }}{{ end }}a: {{ include \"h\" (dict \"x\" .Values.t) }}",
+            "a: {{ .Values.t }}",
+            "a: {{ .Values | toJson | quote }}",
+            "a: {{ omit .Values.t \"old\" | len }}",
+            "{{ $_ := set $ \"t2\" .Values.t }}a: {{ $.t2.new }}",
+            "a: {{ if hasKey .Values.t \"new\" }}1{{ end }}",
+        ] {
+            let found = told("t: {old: 1}\n", template, json!({"t": {"new": 1}}));
+            assert!(found.is_empty(), "{template}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_part_that_did_not_run_may_read_is_not_told() {
+        for template in [
+            "a: {{ if .Values.t.on }}{{ .Values.t.new }}{{ end }}",
+            "a: {{ if .Values.t.on }}{{ toYaml .Values.t }}{{ end }}",
+            "a: {{ if .Values.t.on }}{{ with .Values.t }}{{ .new }}{{ end }}{{ end }}",
+            "a: {{ if .Values.t.on }}{{ index .Values \"t\" \"new\" }}{{ end }}",
+            // Nothing at all is known of a table that nobody looked into.
+            "a: {{ if .Values.on }}{{ .Values.t.old }}{{ end }}",
+        ] {
+            let found = told("t: {old: 1, on: false}\n", template, json!({"t": {"new": 1}}));
+            assert!(found.is_empty(), "{template}: {found:?}");
+        }
+        let template = "a: {{ .Values.t.on }}{{ if .Values.t.on }}{{ .Values.t.old }}{{ end }}";
+        assert_eq!(told("t: {old: 1, on: false}\n", template, json!({"t": {"new": 1}})), ["t.new None"]);
+    }
+
+    #[test]
+    fn what_the_chart_knows_is_not_told() {
+        let defaults = "known: 1\nnothing: null\nfree: {}\n";
+        let user = json!({"known": 2, "nothing": {"a": 1}, "free": {"a": {"b": 1}}, "gone": null, "kid": {"size": 2}});
+        assert_eq!(told(defaults, "a: 1", user), [""; 0]);
+        let mut schema = chart(defaults, "a: 1");
+        schema.schema = Some(file("values.schema.json", r#"{"properties": {"a": {"properties": {"deep": {}}}}}"#));
+        assert!(account(&schema, json!({"deep": 1, "a": 1})).unread.is_empty());
+    }
+
+    #[test]
+    fn switched_off_subcharts_are_known() {
+        let mut off = chart("", "a: 1");
+        let dependency = json!([{"name": "kid", "version": "*", "condition": "kid.enabled,switch.kid", "tags": ["x"]}]);
+        off.metadata.dependencies = serde_json::from_value(dependency).unwrap();
+        let user = json!({"kid": {"enabled": false, "anything": 1}, "switch": {"kid": true}, "tags": {"x": true}});
+        assert!(account(&off, user).unread.is_empty());
+    }
+
+    #[test]
+    fn readers_are_told_by_line_also_of_subcharts_and_of_globals() {
+        let template =
+            "a: 1\nb: {{ .Values.kid.size }}{{ .Values.kid.size }}\nc: {{ tpl \"\\n{{ .Values.global.zone }}\" . }}\n";
+        let reads = account(&chart("global: {zone: b}\n", template), json!({})).reads;
+        let of = |path: &[&str]| {
+            let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+            reads.of(&path).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let kid = "web/charts/kid/templates/b.yaml:1".to_owned();
+        assert_eq!(of(&["kid", "size"]), [kid.clone(), "web/templates/a.yaml:2".to_owned()]);
+        let zone = [kid, "web/templates/a.yaml:3".to_owned()];
+        assert_eq!(of(&["global", "zone"]), zone);
+        assert_eq!(of(&["kid", "global", "zone"]), zone);
+        assert_eq!(of(&["kid", "other"]), [""; 0]);
+    }
+
+    #[test]
+    fn watching_changes_nothing_that_is_rendered() {
+        let web =
+            chart("t: {a: 1}\n", "a: {{ toYaml .Values.t | quote }} {{ merge .Values.t (dict \"b\" 2) | toJson }}");
+        let release =
+            ReleaseInfo { name: "rel".into(), namespace: "apps".into(), revision: 1, operation: Operation::Install };
+        let (watched, plain) = on_big_stack(|| {
+            let user = coalesce::thaw_object(&Object::new());
+            let capabilities = Capabilities::default();
+            let watched = render_watched(&web, &user, &release, &capabilities, &options(), Schema::Check).0.unwrap();
+            let plain = crate::render::render_live(&web, &user, &release, &capabilities, &options()).unwrap();
+            (watched.manifest, plain.manifest)
+        })
+        .unwrap();
+        assert_eq!(watched, plain);
+    }
+}

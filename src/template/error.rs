@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::value::strconv;
+use crate::value::{Str, strconv};
 
 /// Parsing or executing a template failed. Prints as Go's error does, causes included.
 #[derive(Debug)]
@@ -51,8 +51,9 @@ pub struct Place {
 pub enum Cause {
     /// With this error text.
     Text(String),
-    /// A template it ran failed. The text, empty for `include`, says what the function adds to the error.
-    Template { text: String, error: Box<Error> },
+    /// A template it ran failed. The text, empty for `include`, says what the function adds to the error; the source is
+    /// the text of the template where it was none of the set's (`tpl`).
+    Template { text: String, source: Option<Str>, error: Box<Error> },
 }
 
 impl Error {

@@ -252,11 +252,11 @@ impl<'s> State<'s> {
             Fault::Failed(text) => Cause::Text(text),
             Fault::Template(error) => match *error {
                 Error::Budget { .. } => return error,
-                _ => Cause::Template { text: String::new(), error },
+                _ => Cause::Template { text: String::new(), source: None, error },
             },
-            Fault::Wrapped { text, error } => match *error {
+            Fault::Wrapped { text, source, error } => match *error {
                 Error::Budget { .. } => return error,
-                _ => Cause::Template { text, error },
+                _ => Cause::Template { text, source: Some(source), error },
             },
             Fault::Budget(message) => return self.budget_error(message),
         };

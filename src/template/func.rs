@@ -8,7 +8,7 @@ use std::any::Any;
 use std::collections::HashMap;
 
 use crate::value::weigh::{Unfit, WEIGHT_MAX, weigh};
-use crate::value::{Map, Signature, Value};
+use crate::value::{Map, Signature, Str, Value};
 
 /// A function a template may call by name.
 #[derive(Clone, Copy)]
@@ -45,8 +45,8 @@ pub enum Fault {
     /// A template run from within the function (`include`, `tpl`) failed; its place and chain are kept.
     Template(Box<super::Error>),
     /// The same, where the function adds words of its own: `error during tpl function execution for "x"`. Printed as
-    /// `error calling NAME: TEXT: ERROR`.
-    Wrapped { text: String, error: Box<super::Error> },
+    /// `error calling NAME: TEXT: ERROR`. `source` is the text that was run as a template, whose places the error tells.
+    Wrapped { text: String, source: Str, error: Box<super::Error> },
     /// A budget of the render is spent: ends the whole render and cannot be caught.
     Budget(String),
 }

@@ -94,13 +94,17 @@ fn tpl(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
     let body = text(&arguments[0]);
     let quoted = String::from_utf8_lossy(&strconv::quote(body)).into_owned();
     let mut set = call.execution.set().clone();
-    let template = set
-        .parse("gotpl", body)
-        .map_err(|error| Fault::Wrapped { text: format!("cannot parse template {quoted}"), error: Box::new(error) })?;
+    let source = || Str::from(body);
+    let template = set.parse("gotpl", body).map_err(|error| Fault::Wrapped {
+        text: format!("cannot parse template {quoted}"),
+        source: source(),
+        error: Box::new(error),
+    })?;
     match call.execution.execute_in(&set, &template, &arguments[1]) {
         Ok(out) => Ok(Value::string(out)),
         Err(Fault::Template(error)) => {
-            Err(Fault::Wrapped { text: format!("error during tpl function execution for {quoted}"), error })
+            let text = format!("error during tpl function execution for {quoted}");
+            Err(Fault::Wrapped { text, source: source(), error })
         }
         Err(fault) => Err(fault),
     }
