@@ -531,6 +531,10 @@ impl Story<'_> {
             let kind = if notice.warning { EventKind::Warning } else { EventKind::Normal };
             tell(kind, notice.reason, notice.text.clone());
         }
+        // Told when the revision is stored, so once for each time that something new is tried.
+        if !self.outcome.unread.is_empty() && matches!(self.outcome.done, Done::Stored { .. }) {
+            tell(EventKind::Warning, "UnreadValues", self.outcome.unread.join("; "));
+        }
         if self.outcome.failure.is_some() {
             return;
         }

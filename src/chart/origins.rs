@@ -690,12 +690,12 @@ mod tests {
 
     #[test]
     fn imported_values_are_told_with_where_they_were_exported() {
-        let kid = chart("kid", "exports:\n  data:\n    x: 1\n    y: 2\n", Json::Null, vec![]);
+        let kid = chart("kid", "exports:\n  data:\n    x: 1\n    z: 2\n", Json::Null, vec![]);
         let wanted = json!([{"name": "kid", "version": "*", "import-values": ["data"]}]);
-        let web = chart("web", "y: 3\n", wanted, vec![kid]);
+        let web = chart("web", "z: 3\n", wanted, vec![kid]);
         let rows = told(&web, "{}");
         assert!(rows.contains(&"x=1 by web/charts/kid/values.yaml:3 (from kid.exports.data.x)".to_owned()), "{rows:?}");
-        assert!(rows.contains(&"y=3 by web/values.yaml:1".to_owned()), "{rows:?}");
+        assert!(rows.contains(&"z=3 by web/values.yaml:1".to_owned()), "{rows:?}");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Outcome {
     pub forced: Vec<ForcedField>,
     /// What else people should hear of it.
     pub notices: Vec<Notice>,
+    /// Values of the spec that had no effect, a sentence each.
+    pub unread: Vec<String>,
 }
 
 /// What was written or learnt.

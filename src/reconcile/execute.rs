@@ -46,6 +46,7 @@ pub(super) struct Execution<'a> {
     pub(super) now: Timestamp,
     forced: Vec<ForcedField>,
     notices: Vec<Notice>,
+    unread: Vec<String>,
 }
 
 /// How a revision is begun.
@@ -86,7 +87,7 @@ impl<'a> Execution<'a> {
         observation: &'a Observation,
         now: Timestamp,
     ) -> Self {
-        Execution { shell, pass, memory, observation, now, forced: Vec::new(), notices: Vec::new() }
+        Execution { shell, pass, memory, observation, now, forced: Vec::new(), notices: Vec::new(), unread: Vec::new() }
     }
 
     /// Carries out one action.
@@ -118,11 +119,11 @@ impl<'a> Execution<'a> {
             Action::Uninstall { revision, keep_history, keep } => self.uninstall(*revision, *keep_history, keep).await,
             Action::RemoveFinalizer => self.remove_finalizer().await,
         };
-        let (forced, notices) = (self.forced, self.notices);
+        let (forced, notices, unread) = (self.forced, self.notices, self.unread);
         match step {
-            Ok(done) => Outcome { done, failure: None, forced, notices },
+            Ok(done) => Outcome { done, failure: None, forced, notices, unread },
             Err(Stopped { done, failure }) => {
-                Outcome { done, failure: Some(masked(self.pass, failure)), forced, notices }
+                Outcome { done, failure: Some(masked(self.pass, failure)), forced, notices, unread }
             }
         }
     }
@@ -204,6 +205,7 @@ impl<'a> Execution<'a> {
             chart,
             values: resolution.values.clone(),
             post_renderers: resolution.post_renderers.clone(),
+            secret_values: resolution.secret_values.clone(),
             marks,
             crds,
             first_deployed,
@@ -232,7 +234,8 @@ impl<'a> Execution<'a> {
     /// The first half of an install or upgrade: the namespace and the definitions of kinds come before the record, as in
     /// Helm.
     async fn start(&mut self, prepared: Prepared, attempt: Attempt, crds: Crds, create_namespace: bool) -> Step {
-        let Prepared { release, objects, crds: definitions, ignored } = prepared;
+        let Prepared { release, objects, crds: definitions, ignored, unread } = prepared;
+        self.unread = unread;
         let (tenant, id) = (&self.pass.tenant, &self.pass.release);
         if !ignored.is_empty() {
             let text =

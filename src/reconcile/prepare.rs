@@ -16,7 +16,7 @@ use tracing::{debug, info};
 use super::charts::LoadedChart;
 use super::error::{failure, input, of_cluster};
 use super::groundwork;
-use crate::chart::{Chart, File};
+use crate::chart::{Chart, File, coalesce};
 use crate::cluster::discovery::{Discovery, Kinds};
 use crate::cluster::identity::TenantClient;
 use crate::cluster::references;
@@ -29,7 +29,9 @@ use crate::plan::{Failure, FailureClass};
 use crate::postrender::PostRenderers;
 use crate::release::marks::Marks;
 use crate::release::{ApplyMethod, Hook, Info, JsonMap, Release, ReleaseId, Revision, Status, StoredChart, StoredFile};
-use crate::render::{self, Capabilities, HelmVersion, KubeVersion, Lookup, Operation, Options, ReleaseInfo, Rendered};
+use crate::render::{
+    self, Capabilities, HelmVersion, KubeVersion, Lookup, Operation, Options, ReleaseInfo, Rendered, Schema,
+};
 use crate::text;
 
 /// One render, lookups included.
@@ -44,6 +46,8 @@ pub(super) struct Prepared {
     pub(super) crds: Vec<serde_json::Value>,
     /// What lies in `crds/` and is no definition: it is left alone.
     pub(super) ignored: Vec<String>,
+    /// The values that had no effect, a sentence each.
+    pub(super) unread: Vec<String>,
 }
 
 /// What to prepare.
@@ -54,6 +58,8 @@ pub(super) struct Order {
     pub(super) chart: LoadedChart,
     pub(super) values: Arc<JsonMap>,
     pub(super) post_renderers: Arc<PostRenderers>,
+    /// What of the values Secrets gave.
+    pub(super) secret_values: Arc<JsonMap>,
     pub(super) marks: Marks,
     pub(super) crds: Crds,
     /// When the release was first installed, where it was.
@@ -115,30 +121,45 @@ impl Renderer {
         };
         drop(abort);
         self.metrics.render(started.elapsed());
-        let (release, objects) = result.unwrap_or_else(|problem| {
+        let (release, objects, unread) = result.unwrap_or_else(|problem| {
             Err(failure(FailureClass::Input, "RenderFailed", format!("rendering stopped: {problem}")))
         })?;
-        Ok(Prepared { release, objects, crds, ignored })
+        Ok(Prepared { release, objects, crds, ignored, unread })
     }
 }
 
-fn prepare(order: Order, capabilities: &Capabilities, options: &Options) -> Result<(Release, Vec<Object>), Failure> {
+/// The record, its objects, and the values that had no effect.
+fn prepare(
+    order: Order,
+    capabilities: &Capabilities,
+    options: &Options,
+) -> Result<(Release, Vec<Object>, Vec<String>), Failure> {
     let info = ReleaseInfo {
         name: order.release.name.to_string(),
         namespace: order.release.namespace.clone(),
         revision: i64::from(order.revision.0),
         operation: order.operation,
     };
-    let rendered =
-        render::on_big_stack(|| render::render(&order.chart.chart, &order.values, &info, capabilities, options))
-            .flatten()
-            .map_err(|problem| of_render(&problem))?;
+    let rendered = render::on_big_stack(|| {
+        let values = coalesce::thaw_object(&order.values);
+        let (rendered, account) =
+            render::render_watched(&order.chart.chart, &values, &info, capabilities, options, Schema::Check);
+        Ok((rendered?, account))
+    });
+    let (rendered, account) = rendered.flatten().map_err(|problem| of_render(&problem))?;
     let render::Used { steps, made_bytes, output_bytes } = rendered.used;
     debug!(release = %order.release, steps, made_bytes, output_bytes, "rendered");
     let rendered = post_render(&order, rendered)?;
     refuse_hooks(&rendered)?;
+    // The keys of a Secret's values are content of the Secret too.
+    let is_shown = |path: &[String]| {
+        let (first, rest) = path.split_first().expect("a value has a key");
+        let table = order.secret_values.get(first);
+        table.and_then(|table| rest.iter().try_fold(table, |table, key| table.get(key))).is_none()
+    };
+    let unread = account.unread.iter().filter(|unread| is_shown(&unread.path)).map(ToString::to_string).collect();
     let objects = manifest::parse(&rendered.manifest).map_err(|problem| input("InvalidManifest", &problem))?;
-    Ok((record(order, rendered), objects))
+    Ok((record(order, rendered), objects, unread))
 }
 
 /// The objects as the spec's post-renderers leave them.

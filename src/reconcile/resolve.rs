@@ -40,6 +40,8 @@ pub(super) struct Resolution {
     pub(super) post_renderers: Arc<PostRenderers>,
     /// Values that came from Secrets: never to be shown.
     pub(super) secrets: Vec<String>,
+    /// What the Secrets gave, merged: not even its keys are to be shown.
+    pub(super) secret_values: Arc<JsonMap>,
 }
 
 /// What was read on the way, with versions: a change of any of these is a reason to resolve again. Filled even where
@@ -66,8 +68,8 @@ impl Resolver<'_> {
             failure(FailureClass::Input, "InvalidSource", format!("{field}: {}", text::chain(&problem)))
         })?;
         let credentials = self.credentials(&inputs.source, &source, read).await?;
-        let mut secrets = Vec::new();
-        let values = self.values(inputs, read, &mut secrets).await?;
+        let (mut secrets, mut secret_values) = (Vec::new(), JsonMap::new());
+        let values = self.values(inputs, read, &mut secrets, &mut secret_values).await?;
 
         let (resolved, stale) = match self.sources.resolve(&source, &credentials, self.max_age).await {
             Ok(resolved) => (resolved, None),
@@ -87,8 +89,16 @@ impl Resolver<'_> {
             crds: groundwork::crds_of_fingerprint(inputs.policy.rules.upgrade.crds),
         });
         let target = Target { fingerprint, chart, stale };
-        let post_renderers = inputs.post_rendering.rules.clone();
-        Ok(Resolution { target, source, credentials, resolved, values: Arc::new(values), post_renderers, secrets })
+        Ok(Resolution {
+            target,
+            source,
+            credentials,
+            resolved,
+            values: Arc::new(values),
+            post_renderers: inputs.post_rendering.rules.clone(),
+            secrets,
+            secret_values: Arc::new(secret_values),
+        })
     }
 
     /// The chart itself, from memory where it was read before.
@@ -134,10 +144,19 @@ impl Resolver<'_> {
             .map_err(|problem| failure(FailureClass::Input, "InvalidCredentials", format!("{reference}: {problem}")))
     }
 
-    async fn values(&self, inputs: &Inputs, read: &mut Read, secrets: &mut Vec<String>) -> Result<JsonMap, Failure> {
+    async fn values(
+        &self,
+        inputs: &Inputs,
+        read: &mut Read,
+        secrets: &mut Vec<String>,
+        secret_values: &mut JsonMap,
+    ) -> Result<JsonMap, Failure> {
         let mut merged = JsonMap::new();
         for reference in &inputs.values_from {
             if let Some(found) = self.values_from(reference, read, secrets).await? {
+                if reference.kind == ValuesKind::Secret {
+                    values::merge(secret_values, found.clone());
+                }
                 values::merge(&mut merged, found);
             }
         }

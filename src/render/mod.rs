@@ -647,7 +647,7 @@ mod tests {
             ("{{ mustToYaml (list .Files.Get) }}", "Get"),
             ("a: {{ mustFromJson `{` }}", "mustFromJson"),
             ("a: {{ mustToDuration `x` }}", "mustToDuration"),
-            ("a: {{ (fromYaml `a: b: c`).a.b }}", "(fromYaml `a: b: c`).a.b"),
+            ("a: {{ (fromYaml `a: b: c`).a.b }}", "nil pointer evaluating interface {}.b"),
             ("a: {{ index (fromYaml `a: [1]`) `a` 3 }}", "index"),
         ] {
             let (message, excerpt) = excerpt(template);

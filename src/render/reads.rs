@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -38,9 +39,9 @@ type Places = BTreeMap<KeyPath, BTreeSet<Place>>;
 #[derive(Clone, Debug, Default)]
 pub struct Reads {
     /// Keys that were asked for, whether or not they were there.
-    pub(super) keys: Places,
+    keys: Places,
     /// Tables that were read with everything in them.
-    pub(super) tables: Places,
+    tables: Places,
     /// The places of subcharts in the values of the root chart.
     charts: Vec<KeyPath>,
 }
@@ -58,7 +59,22 @@ impl Reads {
 
     /// Whether a table that holds the value was read whole, or is the value itself.
     pub(super) fn is_read_whole(&self, path: &[String]) -> bool {
+        let path = self.canonical(path);
         (0..=path.len()).any(|end| self.tables.contains_key(&path[..end]))
+    }
+
+    /// Where a key was asked for; `None` where it never was.
+    pub(super) fn asked_for(&self, path: &[String]) -> Option<&BTreeSet<Place>> {
+        self.keys.get(&self.canonical(path))
+    }
+
+    /// The keys of a table that templates asked for.
+    pub(super) fn keys_of(&self, path: &[String]) -> Vec<&str> {
+        let path = self.canonical(path);
+        let from = (Bound::Excluded(path.as_slice()), Bound::Unbounded);
+        let below = self.keys.range::<[String], _>(from).map(|(below, _)| below);
+        let of_table = below.take_while(|below| below.starts_with(&path)).filter(|below| below.len() == path.len() + 1);
+        of_table.map(|below| below[path.len()].as_str()).collect()
     }
 
     /// The globals of a subchart are those of the root.
@@ -164,7 +180,10 @@ impl State {
 
     fn key(&mut self, map: &Map, key: &[u8], at: Spot<'_>) {
         let Some((table, _)) = identity(map).and_then(|identity| self.tables.get(&identity)) else { return };
-        let path = [table.as_slice(), &[String::from_utf8_lossy(key).into_owned()]].concat();
+        let mut path = [table.as_slice(), &[String::from_utf8_lossy(key).into_owned()]].concat();
+        if key == b"global" {
+            path = self.reads.canonical(&path);
+        }
         let place = self.place(at);
         self.reads.keys.entry(path).or_default().insert(place);
     }

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use super::reads::Reads;
 use crate::chart::origins::dotted;
-use crate::chart::{Chart, Error, Object, coalesce};
+use crate::chart::{Chart, Error, Object, coalesce, values};
 use crate::template::Mentions;
 use crate::yaml::KeyPath;
 
@@ -43,8 +43,14 @@ pub(super) fn find(
     mentions: &Mentions,
 ) -> Result<Vec<Unread>, Error> {
     let defaults = coalesce::defaults(chart)?;
-    let mut search = Search { reads, mentions: Index::of(mentions), schema_keys: HashSet::new(), found: Vec::new() };
-    search.add_schemas(whole_chart);
+    let mut search = Search {
+        reads,
+        mentions: Index::of(mentions),
+        schema_keys: HashSet::new(),
+        globals: Object::new(),
+        found: Vec::new(),
+    };
+    search.add_chart(whole_chart);
     search.chart(Some((chart, whole_chart)), user_values, &defaults, &mut Vec::new());
     Ok(search.found)
 }
@@ -54,6 +60,8 @@ struct Search<'a> {
     mentions: Index<'a>,
     /// The names of all properties in the schemas of the charts.
     schema_keys: HashSet<String>,
+    /// The defaults of globals of all charts.
+    globals: Object,
     found: Vec<Unread>,
 }
 
@@ -101,13 +109,17 @@ impl<'a> Index<'a> {
 type Charts<'a> = (&'a Chart, &'a Chart);
 
 impl Search<'_> {
-    fn add_schemas(&mut self, chart: &Chart) {
+    /// Adds what a chart and its subcharts know.
+    fn add_chart(&mut self, chart: &Chart) {
+        if let Some(Json::Object(globals)) = chart.values.as_ref().and_then(|values| values.get("global")) {
+            values::merge(&mut self.globals, globals.clone());
+        }
         if let Some(schema) = &chart.schema
             && let Ok(schema) = serde_json::from_slice::<Json>(&schema.data)
         {
             collect_properties(&schema, &mut self.schema_keys);
         }
-        chart.dependencies.iter().for_each(|child| self.add_schemas(child));
+        chart.dependencies.iter().for_each(|child| self.add_chart(child));
     }
 
     /// Looks through a table of the user's. `charts` are given where it is the root of a chart's values.
@@ -141,11 +153,16 @@ impl Search<'_> {
                 let whole_child = whole.dependencies.iter().find(|whole| whole.name() == key).unwrap_or(child);
                 return self.chart(Some((child, whole_child)), table, default_table.unwrap_or(&nothing), path);
             }
+            if let ("global", Json::Object(table)) = (key, value) {
+                // What one chart knows of the globals, all charts get.
+                let globals = self.globals.clone();
+                return self.chart(None, table, &globals, path);
+            }
             if is_known_to_dependencies(whole, key) {
                 return;
             }
         }
-        let is_known = default.is_some() || self.reads.keys.contains_key(path.as_slice());
+        let is_known = default.is_some() || self.reads.asked_for(path).is_some();
         if is_known {
             // Below a default without keys of its own anything may stand, unless templates look for certain keys.
             if let Json::Object(table) = value {
@@ -166,9 +183,9 @@ impl Search<'_> {
         if is_root {
             return true;
         }
-        let is_looked_into = self.keys_read(path).next().is_some();
+        let is_looked_into = !self.reads.keys_of(path).is_empty();
         let Some(name) = path.last() else { return true };
-        let read_at = self.reads.keys.get(path);
+        let read_at = self.reads.asked_for(path);
         let has_run = |(file, position): &(&[u8], usize)| {
             read_at.is_some_and(|places| {
                 places.iter().any(|place| place.position == *position && place.file.as_bytes() == *file)
@@ -177,20 +194,10 @@ impl Search<'_> {
         is_looked_into && self.mentions.last.get(name.as_str()).is_none_or(|places| places.iter().all(has_run))
     }
 
-    /// The keys of a table that templates asked for.
-    fn keys_read<'s>(&'s self, path: &'s [String]) -> impl Iterator<Item = &'s str> {
-        let from = (std::ops::Bound::Excluded(path), std::ops::Bound::Unbounded);
-        let below = self.reads.keys.range::<[String], _>(from).map(|(below, _)| below);
-        below
-            .take_while(move |below| below.starts_with(path))
-            .filter(move |below| below.len() == path.len() + 1)
-            .map(move |below| below[path.len()].as_str())
-    }
-
     /// The known key that is most like the one written, if it is like it at all.
     fn nearest(&self, path: &[String], defaults: &Object) -> Option<String> {
         let (written, table) = path.split_last()?;
-        let known = defaults.keys().map(String::as_str).chain(self.keys_read(table));
+        let known = defaults.keys().map(String::as_str).chain(self.reads.keys_of(table));
         let lower = written.to_lowercase();
         let distance_max = (written.chars().count() / 3).max(1);
         known
@@ -363,7 +370,7 @@ mod tests {
     #[test]
     fn readers_are_told_by_line_also_of_subcharts_and_of_globals() {
         let template =
-            "a: 1\nb: {{ .Values.kid.size }}{{ .Values.kid.size }}\nc: {{ tpl \"\\n{{ .Values.global.zone }}\" . }}\n";
+            "a: 1\nb: {{ .Values.kid.size }}{{ .Values.kid.size }}\nc: {{ tpl \"{{ .Values.global.zone }}\" . }}\n";
         let reads = account(&chart("global: {zone: b}\n", template), json!({})).reads;
         let of = |path: &[&str]| {
             let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
@@ -379,8 +386,7 @@ mod tests {
 
     #[test]
     fn watching_changes_nothing_that_is_rendered() {
-        let web =
-            chart("t: {a: 1}\n", "a: {{ toYaml .Values.t | quote }} {{ merge .Values.t (dict \"b\" 2) | toJson }}");
+        let web = chart("t: {a: 1}\n", "a: {{ merge .Values.t (dict \"b\" 2) | toYaml | quote }}");
         let release =
             ReleaseInfo { name: "rel".into(), namespace: "apps".into(), revision: 1, operation: Operation::Install };
         let (watched, plain) = on_big_stack(|| {
