@@ -702,3 +702,41 @@ fn revision_status(entry: &Entry) -> RevisionStatus {
         cause: (entry.status() == Status::Failed).then(|| truncate(&release.info.description, MESSAGE_BYTES_MAX)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Asks, Policy, Target};
+    use crate::release::{ChartVersion, JsonMap, ReleaseId, ReleaseName, digest};
+
+    #[test]
+    fn values_without_effect_are_told_once_when_their_revision_is_stored() {
+        let release = ReleaseId { namespace: "apps".into(), name: ReleaseName::parse("web").expect("is a name") };
+        let values = JsonMap::new();
+        let fingerprint = Fingerprint::of(digest::Inputs {
+            chart_digest: "",
+            values: &values,
+            release: &release,
+            post_rendering: &serde_json::Value::Null,
+            crds: None,
+        });
+        let chart = ChartVersion { name: "web".into(), version: "1.0.0".into(), app_version: String::new() };
+        let target = Ok(Target { fingerprint, chart, stale: None });
+        let desired = Desired { release, target, policy: Policy::default(), asks: Asks::default() };
+        let facts =
+            Facts { generation: 1, observed: &Observed::nothing(), desired: &desired, inventory: None, taken: None };
+        let revision = Revision::FIRST;
+        let action = Action::Install { revision, over: None };
+        let decision = Decision { action, reason: Reason::Suspended, again_in: None };
+        let told = |done: Done| {
+            let outcome = Outcome { unread: vec!["values.a".into(), "values.b".into()], ..Outcome::done(done) };
+            let now = Timestamp::from_second(0).expect("is a time");
+            summarize(&HelmReleaseStatus::default(), &facts, &decision, &outcome, now).events
+        };
+        let event =
+            Event { kind: EventKind::Warning, reason: "UnreadValues".into(), note: "values.a; values.b".into() };
+        assert_eq!(told(Done::Stored { revision }), [event]);
+        // It did not come to anything: the next attempt tells it.
+        assert_eq!(told(Done::Nothing), []);
+    }
+}

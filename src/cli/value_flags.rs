@@ -89,7 +89,8 @@ impl<'n> ValueInputs<'n> {
         for path in &arguments.files {
             let text = read_input(path, network)?;
             let table = values::read(path, &text).with_context(|| format!("failed to parse {path}"))?;
-            tables.push(Input::Table { source: Source::File(path.clone()), table, text });
+            let name = if path.trim() == "-" { "standard input" } else { path };
+            tables.push(Input::Table { source: Source::File(name.to_owned()), table, text });
         }
         for text in &arguments.set_json {
             tables.push(Input::of_json(text)?);

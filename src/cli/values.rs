@@ -366,3 +366,101 @@ fn writer_json(writer: &Writer, value: Option<&Json>) -> Json {
     }
     entry
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::{Info, ReleaseName, Revision, StoredChart};
+
+    fn object(json: Json) -> Object {
+        json.as_object().unwrap().clone()
+    }
+
+    fn stored(config: Json) -> Release {
+        Release {
+            id: ReleaseId { namespace: "apps".into(), name: ReleaseName::parse("web").unwrap() },
+            revision: Revision(7),
+            info: Info::default(),
+            chart: StoredChart {
+                metadata: object(json!({"name": "web"})),
+                values: Some(object(json!({"size": 1, "password": "default", "zone": "a"}))),
+                ..StoredChart::default()
+            },
+            config: Some(object(config)),
+            manifest: String::new(),
+            hooks: Vec::new(),
+            apply_method: None,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    fn given(secret: &str, inline: Json) -> Vec<Given> {
+        let key = || "values.yaml".to_owned();
+        vec![
+            Given {
+                source: Source::Object { kind: "Secret", name: "db".into(), key: key() },
+                table: values::read("", secret.as_bytes()).unwrap(),
+                text: secret.as_bytes().to_vec(),
+            },
+            Given { source: Source::Inline, table: object(inline), text: Vec::new() },
+        ]
+    }
+
+    fn told(stored: &Release, given: &[Given]) -> (Vec<String>, Json, bool) {
+        let told = Told::of(stored, given).unwrap();
+        let rows = told.origins.iter().map(|(path, origin)| {
+            let value = origin.value.as_ref().map_or("deleted".to_owned(), Json::to_string);
+            let over: Vec<_> =
+                origin.overrode.iter().map(|(writer, value)| format!(" over {writer}={value}")).collect();
+            format!("{}={value} by {}{}", dotted(path), joined(&origin.set_by), over.concat())
+        });
+        (rows.collect(), Json::Object(told.effective), told.is_outdated)
+    }
+
+    #[test]
+    fn values_from_secrets_are_masked() {
+        let given = given("password: hunter2\nsize: 5\n", json!({"size": 2}));
+        let (rows, effective, is_outdated) = told(&stored(json!({"password": "hunter2", "size": 2})), &given);
+        assert_eq!(
+            rows,
+            [
+                r#"password="***" by Secret db key values.yaml line 1 over web/values.yaml="default""#,
+                r#"size=2 by spec.values over Secret db key values.yaml line 2="***" over web/values.yaml=1"#,
+                r#"zone="a" by web/values.yaml"#,
+            ]
+        );
+        assert_eq!(effective, json!({"password": "***", "size": 2, "zone": "a"}));
+        assert!(!is_outdated);
+    }
+
+    #[test]
+    fn value_that_the_spec_does_not_give_any_more_is_not_shown() {
+        let given = given("password: new-one\n", json!({}));
+        let (rows, effective, is_outdated) = told(&stored(json!({"password": "old-one", "size": 2})), &given);
+        assert_eq!(
+            rows[..2],
+            [
+                r#"password="***" by revision 7 as it was made over web/values.yaml="default""#,
+                r#"size="***" by revision 7 as it was made over web/values.yaml=1"#,
+            ]
+        );
+        assert_eq!(effective, json!({"password": "***", "size": "***", "zone": "a"}));
+        assert!(is_outdated);
+    }
+
+    #[test]
+    fn paths_are_charts_and_names_are_releases() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            arguments: ValuesArgs,
+        }
+        let of = |line: &str| {
+            let words = line.split(' ');
+            <Line as clap::Parser>::try_parse_from(["values"].into_iter().chain(words)).unwrap().arguments.is_of_chart()
+        };
+        assert!(of("charts/hello") && of("./podinfo") && of("podinfo-6.5.0.tgz"));
+        assert!(of("oci://r.io/podinfo") && of("https://r.io/podinfo.tar.gz") && of("podinfo --repo https://r.io"));
+        assert!(!of("podinfo") && !of("hr/podinfo") && !of("charts"));
+    }
+}

@@ -6,6 +6,7 @@
 //! for the key.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -48,10 +49,14 @@ pub(super) fn find(
         mentions: Index::of(mentions),
         schema_keys: HashSet::new(),
         globals: Object::new(),
+        switches: HashSet::new(),
         found: Vec::new(),
     };
     search.add_chart(whole_chart);
-    search.chart(Some((chart, whole_chart)), user_values, &defaults, &mut Vec::new());
+    // The one has the subcharts under their aliases, the other those that are switched off.
+    search.add_switches(chart, &mut Vec::new());
+    search.add_switches(whole_chart, &mut Vec::new());
+    search.table(Some((chart, whole_chart)), user_values, &defaults, &mut Vec::new());
     Ok(search.found)
 }
 
@@ -62,6 +67,8 @@ struct Search<'a> {
     schema_keys: HashSet<String>,
     /// The defaults of globals of all charts.
     globals: Object,
+    /// The places that `condition` of some dependency names: what is there switches a subchart.
+    switches: HashSet<KeyPath>,
     found: Vec<Unread>,
 }
 
@@ -122,12 +129,25 @@ impl Search<'_> {
         chart.dependencies.iter().for_each(|child| self.add_chart(child));
     }
 
+    fn add_switches(&mut self, chart: &Chart, path: &mut KeyPath) {
+        for dependency in chart.metadata.dependencies() {
+            for condition in dependency.condition.split(',').map(str::trim).filter(|condition| !condition.is_empty()) {
+                self.switches.insert(path.iter().cloned().chain(condition.split('.').map(str::to_owned)).collect());
+            }
+        }
+        for child in &chart.dependencies {
+            path.push(child.name().to_owned());
+            self.add_switches(child, path);
+            path.pop();
+        }
+    }
+
     /// Looks through a table of the user's. `charts` are given where it is the root of a chart's values.
-    fn chart(&mut self, charts: Option<Charts<'_>>, table: &Object, defaults: &Object, path: &mut KeyPath) {
-        let suspects = self.may_be_judged(charts.is_some(), path);
+    fn table(&mut self, charts: Option<Charts<'_>>, table: &Object, defaults: &Object, path: &mut KeyPath) {
+        let is_judged = self.may_be_judged(charts.is_some(), path);
         for (key, value) in table {
             path.push(key.clone());
-            self.key(charts, key, value, defaults, suspects, path);
+            self.key(charts, key, value, defaults, is_judged, path);
             path.pop();
         }
     }
@@ -138,10 +158,10 @@ impl Search<'_> {
         key: &str,
         value: &Json,
         defaults: &Object,
-        suspects: bool,
+        is_judged: bool,
         path: &mut KeyPath,
     ) {
-        if value.is_null() || self.reads.is_read_whole(path) {
+        if value.is_null() || is_for_anchors(key) || self.switches.contains(path) || self.reads.is_read_whole(path) {
             return;
         }
         let default = defaults.get(key);
@@ -150,13 +170,13 @@ impl Search<'_> {
         if let Some((rendered, whole)) = charts {
             let child = rendered.dependencies.iter().find(|child| child.name() == key);
             if let (Some(child), Json::Object(table)) = (child, value) {
-                let whole_child = whole.dependencies.iter().find(|whole| whole.name() == key).unwrap_or(child);
-                return self.chart(Some((child, whole_child)), table, default_table.unwrap_or(&nothing), path);
+                let whole_child = under_name(whole, key).unwrap_or(child);
+                return self.table(Some((child, whole_child)), table, default_table.unwrap_or(&nothing), path);
             }
             if let ("global", Json::Object(table)) = (key, value) {
                 // What one chart knows of the globals, all charts get.
                 let globals = self.globals.clone();
-                return self.chart(None, table, &globals, path);
+                return self.table(None, table, &globals, path);
             }
             if is_known_to_dependencies(whole, key) {
                 return;
@@ -166,9 +186,9 @@ impl Search<'_> {
         if is_known {
             // Below a default without keys of its own anything may stand, unless templates look for certain keys.
             if let Json::Object(table) = value {
-                self.chart(None, table, default_table.unwrap_or(&nothing), path);
+                self.table(None, table, default_table.unwrap_or(&nothing), path);
             }
-        } else if suspects {
+        } else if is_judged {
             let table = path.len().checked_sub(2).map(|parent| path[parent].as_str()).filter(|_| charts.is_none());
             if !self.mentions.names(table, key) && !self.schema_keys.contains(key) {
                 let nearest = self.nearest(path, defaults);
@@ -206,6 +226,18 @@ impl Search<'_> {
             .min()
             .map(|(_, key)| key.to_owned())
     }
+}
+
+/// Whether a key begins as those do that hold nothing but anchors for the rest of a file, by the habit of many.
+fn is_for_anchors(key: &str) -> bool {
+    key.starts_with("x-") || key.starts_with(['_', '.'])
+}
+
+/// The subchart that a chart as it was given will have under that name, or alias.
+fn under_name<'c>(chart: &'c Chart, name: &str) -> Option<&'c Arc<Chart>> {
+    let wanted = chart.metadata.dependencies().iter().find(|dependency| dependency.alias == name);
+    let name = wanted.map_or(name, |wanted| wanted.name.as_str());
+    chart.dependencies.iter().find(|child| child.name() == name)
 }
 
 /// Whether the key belongs to a subchart that is switched off, or to what switches subcharts, or is for all charts.
@@ -365,6 +397,17 @@ mod tests {
         off.metadata.dependencies = serde_json::from_value(dependency).unwrap();
         let user = json!({"kid": {"enabled": false, "anything": 1}, "switch": {"kid": true}, "tags": {"x": true}});
         assert!(account(&off, user).unread.is_empty());
+    }
+
+    #[test]
+    fn what_switches_a_subchart_is_known_also_where_it_has_an_alias() {
+        let mut on = chart("", "a: 1");
+        let dependency = json!([{"name": "kid", "alias": "son", "version": "*", "condition": "son.enabled"}]);
+        on.metadata.dependencies = serde_json::from_value(dependency).unwrap();
+        let user = json!({"son": {"enabled": true, "size": 3, "sise": 4}, "x-anchors": {"a": 1}, "_b": 1, ".c": 2});
+        let unread = account(&on, user).unread;
+        let told: Vec<String> = unread.iter().map(|unread| dotted(&unread.path)).collect();
+        assert_eq!(told, ["son.sise"]);
     }
 
     #[test]

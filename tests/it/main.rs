@@ -14,4 +14,5 @@ mod sources;
 #[path = "../oracle/tables.rs"]
 mod tables;
 mod tidy;
+mod values;
 mod world;
