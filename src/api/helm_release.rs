@@ -107,6 +107,9 @@ pub struct HelmReleaseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["uninstall", "orphan"]))] // without null, which kubectl cannot read there
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Whether the tests of the chart run after each install and upgrade, and which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<TestSpec>,
     /// What happens to fields that another manager owns: `force` takes them over and reports each, `fail` refuses
     /// before the first write and lists all.
     #[serde(default)]
@@ -309,9 +312,12 @@ pub struct CommonMetadataSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InstallSpec {
-    /// How long the install may take. Default: the release's `timeout`.
+    /// How long the install may take, and each of its hooks besides. Default: the release's `timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
+    /// Whether the chart's hooks at `pre-install` and `post-install` do not run.
+    #[serde(default)]
+    pub disable_hooks: bool,
     /// Whether the release counts as installed once everything is written, without waiting until it is healthy. Health
     /// is reported then, and nothing is remediated because of it.
     #[serde(default)]
@@ -345,9 +351,12 @@ pub struct InstallSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpgradeSpec {
-    /// How long the upgrade may take. Default: the release's `timeout`.
+    /// How long the upgrade may take, and each of its hooks besides. Default: the release's `timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
+    /// Whether the chart's hooks at `pre-upgrade` and `post-upgrade` do not run.
+    #[serde(default)]
+    pub disable_hooks: bool,
     /// Whether the upgrade counts as done once everything is written, without waiting until it is healthy. Health is
     /// reported then, and nothing is rolled back because of it.
     #[serde(default)]
@@ -393,6 +402,9 @@ pub struct InstallRemediation {
     /// Whether what the last attempt created is deleted too. Default: true; false leaves it for a person to look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remediate_last_failure: Option<bool>,
+    /// Whether a failed test is no failure. Default: `test.ignoreFailures`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_test_failures: Option<bool>,
 }
 
 /// What happens when an upgrade fails.
@@ -410,6 +422,9 @@ pub struct UpgradeRemediation {
     /// Whether the last attempt is remediated too. Default: true; false leaves it for a person to look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remediate_last_failure: Option<bool>,
+    /// Whether a failed test is no failure. Default: `test.ignoreFailures`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_test_failures: Option<bool>,
 }
 
 /// How a failed upgrade is mended.
@@ -429,13 +444,47 @@ pub enum CrdsSpec {
     CreateReplace,
 }
 
+/// Rules for the tests of a chart, which are its hooks at `test`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestSpec {
+    /// Whether the tests run after each install and upgrade, once it is healthy, or written where nothing is waited
+    /// for. A failed test is a failure of the release: it is remediated as any other. Rollbacks are not tested.
+    #[serde(default)]
+    pub enable: bool,
+    /// How long each test may take. Default: the release's `timeout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// Whether failed tests are reported only.
+    #[serde(default)]
+    pub ignore_failures: bool,
+    /// Which tests run. Default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub filters: Vec<TestFilterSpec>,
+}
+
+/// A test that is to run, or not to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct TestFilterSpec {
+    /// The name of the test's object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Whether this test does not run, instead of only those that are named.
+    #[serde(default)]
+    pub exclude: bool,
+}
+
 /// Rules for rollbacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RollbackSpec {
-    /// How long it may take. Default: the release's `timeout`.
+    /// How long it may take, and each of its hooks besides. Default: the release's `timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
+    /// Whether the chart's hooks at `pre-rollback` and `post-rollback` do not run.
+    #[serde(default)]
+    pub disable_hooks: bool,
     /// Whether the rollback counts as done once everything is written.
     #[serde(default)]
     pub disable_wait: bool,
@@ -455,9 +504,13 @@ pub struct RollbackSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UninstallSpec {
-    /// After how long it is reported as overdue. Default: the release's `timeout`.
+    /// After how long it is reported as overdue, and how long each of its hooks may take. Default: the release's
+    /// `timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
+    /// Whether the chart's hooks at `pre-delete` and `post-delete` do not run.
+    #[serde(default)]
+    pub disable_hooks: bool,
     /// Whether the HelmRelease goes once the deletion of every object was accepted, without waiting until they are gone.
     #[serde(default)]
     pub disable_wait: bool,
@@ -555,7 +608,7 @@ pub struct HelmReleaseStatus {
     /// One sentence: what is going on.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
-    /// `Ready`, `Released`, `Healthy`, `Remediated`, `Held`, `Reconciling`, `Stalled`.
+    /// `Ready`, `Released`, `TestSuccess`, `Healthy`, `Remediated`, `Held`, `Reconciling`, `Stalled`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -19,14 +19,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::ObjectRef;
 use super::conditions::Conditions;
 use super::helm_release::{FailedAttemptStatus, HelmReleaseStatus, RevisionStatus, TakenObject};
+use crate::manifest::hooks::Event as HookEvent;
 use crate::manifest::id::ObjectId;
 use crate::plan::decide::{UNHEALTHY_AFTER, unwell_for};
+use crate::plan::hooks::describe;
 use crate::plan::outcome::Done;
 use crate::plan::reason::Hold;
 use crate::plan::{Action, Decision, Desired, FailedAttempt, Failure, FailureClass, Health, Observed, Outcome, Reason};
 use crate::release::digest::Fingerprint;
 use crate::release::history::{Entry, History};
-use crate::release::marks::RetryToken;
+use crate::release::marks::{RetryToken, Tested};
 use crate::release::progress::{Phase, Taken};
 use crate::release::{Revision, Status};
 use crate::text::{MESSAGE_BYTES_MAX, truncate};
@@ -180,6 +182,11 @@ impl Story<'_> {
             | Reason::Rival { .. }
             | Reason::ForeignPendingStale { .. }
             | Reason::UninstallOverdue => stalled(reason.name()),
+            // A revision is about to be given up; a release that is deleted waits for its hook.
+            Reason::HooksFailed { .. } => match self.decision.action {
+                Action::Nothing => stalled(reason.name()),
+                _ => busy(PROGRESSING),
+            },
             Reason::ForeignPending { .. } => busy(reason.name()),
             Reason::NotInstalled { .. }
             | Reason::FingerprintChanged { .. }
@@ -192,6 +199,13 @@ impl Story<'_> {
             | Reason::HealthCheckFailed { .. }
             | Reason::DeadlineExceeded { .. }
             | Reason::ApplyFailed { .. }
+            | Reason::HookDue { .. }
+            | Reason::WaitingForHook { .. }
+            | Reason::HookSucceeded { .. }
+            | Reason::HookFailed { .. }
+            | Reason::HooksEnded { .. }
+            | Reason::TestsPassed { .. }
+            | Reason::TestsIgnored { .. }
             | Reason::Interrupted { .. }
             | Reason::Abandoned { .. }
             | Reason::ProgressLost { .. }
@@ -232,6 +246,7 @@ impl Story<'_> {
                 set.keep("Released");
             }
         }
+        self.add_tested(&mut set);
         self.add_health(&mut set);
         self.add_remediated(&mut set);
         self.add_held(&mut set, sentence);
@@ -246,11 +261,50 @@ impl Story<'_> {
         set.into_vec()
     }
 
+    /// How the tests of the newest revision ended. A rollback is not tested: what made it necessary goes on being told.
+    fn add_tested(&self, set: &mut Conditions<'_>) {
+        let Some(newest) = self.facts.observed.history.newest() else { return };
+        let revision = newest.revision();
+        let marked = match (&self.decision.action, self.outcome.failure.is_some()) {
+            (Action::Stamp { marks, .. }, false) => marks.tested,
+            _ => newest.marks.tested,
+        };
+        match (marked, &self.decision.reason) {
+            (Some(Tested::Passed), _) => {
+                set.add("TestSuccess", "True", "TestSucceeded", &Reason::TestsPassed { revision }.to_string());
+            }
+            (Some(Tested::Failed), Reason::TestsIgnored { message, .. }) => {
+                set.add("TestSuccess", "False", "TestFailed", message);
+            }
+            (Some(Tested::Failed), _) if newest.status() == Status::Failed => {
+                set.add("TestSuccess", "False", "TestFailed", &newest.release.info.description);
+            }
+            (Some(Tested::Failed), _) => {
+                if !set.keep("TestSuccess") {
+                    set.add("TestSuccess", "False", "TestFailed", &format!("a test of revision {revision} failed"));
+                }
+            }
+            (None, _) if newest.status() == Status::Deployed && newest.progress.is_some() => {
+                set.add("TestSuccess", "Unknown", "AwaitingTests", &format!("revision {revision} is being tested"));
+            }
+            (None, _) if newest.rollback_of().is_some() => {
+                set.keep("TestSuccess");
+            }
+            (None, _) => {}
+        }
+    }
+
     /// The health of what runs, whatever else is going on.
     fn add_health(&self, set: &mut Conditions<'_>) {
         let observed = self.facts.observed;
-        let cleaned_up = |it: &Entry| it.progress.as_ref().is_some_and(|progress| progress.phase == Phase::Cleanup);
-        let is_there = |it: &&Entry| it.progress.is_some() && !cleaned_up(it) || observed.history.stands();
+        let phase = |it: &Entry| it.progress.as_ref().map(|progress| progress.phase);
+        if observed.history.newest().and_then(phase) == Some(Phase::Before) {
+            // Nothing of the newest revision is there yet, and of the one before nothing is asked.
+            set.keep("Healthy");
+            return;
+        }
+        let is_there =
+            |it: &&Entry| it.progress.is_some() && phase(it) != Some(Phase::Cleanup) || observed.history.stands();
         let Some(newest) = observed.history.newest().filter(is_there) else {
             return;
         };
@@ -385,7 +439,18 @@ impl Story<'_> {
             (Action::Wait { .. }, Reason::WaitingForHealth { why, .. }) => {
                 format!("{}: {why}", newest.map(describe_work).unwrap_or_default())
             }
-            (Action::ContinueApply { .. } | Action::MarkDeployed { .. }, reason) => {
+            (_, Reason::HooksFailed { event: HookEvent::PreDelete, message }) => {
+                format!("uninstalling: {message}; trying again")
+            }
+            (
+                Action::RunHook { .. }
+                | Action::EndHook { .. }
+                | Action::LeaveHooks { .. }
+                | Action::Wait { .. }
+                | Action::ContinueApply { .. }
+                | Action::MarkDeployed { .. },
+                reason,
+            ) => {
                 format!("{}: {reason}", newest.map(describe_work).unwrap_or_default())
             }
             (Action::Uninstall { .. }, reason) => match &self.outcome.done {
@@ -501,7 +566,9 @@ impl Story<'_> {
                 self.decision.again_in.map_or(Wake::Backoff, Wake::After)
             }
             Action::Nothing | Action::Wait { .. } | Action::RemoveFinalizer => after,
-            Action::Uninstall { .. } | Action::CleanUp { .. } if matches!(self.outcome.done, Done::Deleting { .. }) => {
+            Action::Uninstall { .. } | Action::CleanUp { .. } | Action::RunHook { .. } | Action::LeaveHooks { .. }
+                if matches!(self.outcome.done, Done::Deleting { .. }) =>
+            {
                 after
             }
             _ => Wake::Now,
@@ -554,9 +621,20 @@ impl Story<'_> {
                 );
             }
             (Action::MarkFailed { .. }, Some(entry)) => {
-                // The reason, not the recorded cause: application logs stay out of Events.
-                let note = format!("{} failed: {}", describe_attempt(entry), self.decision.reason);
+                // The reason, not the recorded cause: application logs stay out of Events. A hook was told as it failed.
+                let note = match &self.decision.reason {
+                    Reason::HooksFailed { event, .. } => {
+                        format!("{} failed: a {}", describe_attempt(entry), describe(*event, "failed"))
+                    }
+                    reason => format!("{} failed: {reason}", describe_attempt(entry)),
+                };
                 tell(EventKind::Warning, &format!("{}Failed", action_word(entry)), note);
+            }
+            (Action::EndHook { failure: Some(_), .. }, _) => {
+                tell(EventKind::Warning, self.decision.reason.name(), self.decision.reason.to_string());
+            }
+            (Action::Stamp { .. }, _) if matches!(self.decision.reason, Reason::TestsPassed { .. }) => {
+                tell(EventKind::Normal, self.decision.reason.name(), self.decision.reason.to_string());
             }
             (Action::Uninstall { .. }, _) if self.outcome.done == Done::Deleted => {
                 tell(EventKind::Normal, "UninstallSucceeded", "all objects of the release are gone".to_owned());
@@ -595,7 +673,10 @@ impl Story<'_> {
                 }
                 // Holds and failed rollbacks have been told already, as what they are.
                 ("Stalled", "True")
-                    if !matches!(self.decision.reason, Reason::Held(_) | Reason::RollbackFailed { .. }) =>
+                    if !matches!(
+                        self.decision.reason,
+                        Reason::Held(_) | Reason::RollbackFailed { .. } | Reason::HooksFailed { .. }
+                    ) =>
                 {
                     Some((EventKind::Warning, condition.message.clone()))
                 }
@@ -673,6 +754,8 @@ fn describe_attempt(entry: &Entry) -> String {
 fn describe_work(entry: &Entry) -> String {
     let (chart, revision) = (&entry.release.chart, entry.revision());
     match entry.rollback_of() {
+        _ if entry.status() == Status::Uninstalling => "uninstalling".to_owned(),
+        _ if entry.status() == Status::Deployed => format!("testing {chart} as revision {revision}"),
         Some(to) => format!("rolling back to revision {to} as revision {revision}"),
         None if entry.status() == Status::PendingInstall => format!("installing {chart} as revision {revision}"),
         None => format!("upgrading to {chart} as revision {revision}"),

@@ -14,7 +14,7 @@ use super::helm_release::{ConflictsSpec, HelmRelease, HelmReleaseSpec, ImageSpec
 use super::rules;
 use super::{GitReference, HOLD, LocalReference, RECONCILE_AT, RETRY_AT};
 use crate::plan::desired::Conflicts;
-use crate::plan::{Asks, Desired, FailFast, Failure, FailureClass, Policy, Target};
+use crate::plan::{Asks, Desired, FailFast, Failure, FailureClass, HookRules, Policy, Target, TestFilter, TestRules};
 use crate::postrender::{CommonMetadata, Image, Kustomize, Patch, PostRenderers, Selector, SelectorFields};
 use crate::release::marks::RetryToken;
 use crate::release::{JsonMap, ReleaseId, ReleaseName, digest};
@@ -187,6 +187,22 @@ fn policy(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> Policy {
     let rollback = spec.rollback.clone().unwrap_or_default();
     let uninstall = spec.uninstall.clone().unwrap_or_default();
     let fail_fast = spec.fail_fast.clone().unwrap_or_default();
+    let test = spec.test.clone().unwrap_or_default();
+    let after_install = install.remediation.as_ref().and_then(|it| it.ignore_test_failures);
+    let after_upgrade = upgrade.remediation.as_ref().and_then(|it| it.ignore_test_failures);
+    let tests = TestRules {
+        timeout: limited("test.timeout", test.timeout.as_ref(), timeout, 1),
+        ignore_after_install: after_install.unwrap_or(test.ignore_failures),
+        ignore_after_upgrade: after_upgrade.unwrap_or(test.ignore_failures),
+        filters: test.filters.into_iter().map(|it| TestFilter { name: it.name, exclude: it.exclude }).collect(),
+    };
+    let hooks = HookRules {
+        disable_install: install.disable_hooks,
+        disable_upgrade: upgrade.disable_hooks,
+        disable_rollback: rollback.disable_hooks,
+        disable_uninstall: uninstall.disable_hooks,
+        tests: test.enable.then_some(tests),
+    };
     Policy {
         interval: limited("interval", Some(&spec.interval), default.interval, 1),
         install_timeout: limited("install.timeout", install.timeout.as_ref(), timeout, 1),
@@ -206,6 +222,7 @@ fn policy(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> Policy {
             ConflictsSpec::Force => Conflicts::Force,
             ConflictsSpec::Fail => Conflicts::Fail,
         },
+        hooks,
     }
 }
 

@@ -254,7 +254,7 @@ async fn standing(tenant: &TenantClient, release: &ReleaseId, target: &Target) -
     }
 }
 
-fn present(metadata: &ObjectMeta, release: &ReleaseId) -> Present {
+pub(super) fn present(metadata: &ObjectMeta, release: &ReleaseId) -> Present {
     let none = BTreeMap::new();
     let annotations = metadata.annotations.as_ref().unwrap_or(&none);
     let labels = metadata.labels.as_ref().unwrap_or(&none);
@@ -776,7 +776,7 @@ pub(super) fn path_of(target: &Target) -> String {
     wire::path(&target.kind.resource, &target.id.namespace, &target.id.name)
 }
 
-fn metadata_of(bytes: &[u8], id: &ObjectId) -> Result<ObjectMeta, Error> {
+pub(super) fn metadata_of(bytes: &[u8], id: &ObjectId) -> Result<ObjectMeta, Error> {
     #[derive(Deserialize)]
     struct MetadataOnly {
         metadata: ObjectMeta,

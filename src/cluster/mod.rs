@@ -9,6 +9,7 @@ pub mod error;
 pub mod events;
 pub mod flux;
 pub mod groundwork;
+pub mod hooks;
 pub mod identity;
 pub mod live;
 mod managers;

@@ -3,6 +3,7 @@
 //! Here are their words and how they are told apart from plain objects; running them is the cluster's.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -83,27 +84,37 @@ impl Event {
             _ => return None,
         })
     }
-}
 
-impl DeletePolicy {
-    /// The policy of a word, or `None` for words without a meaning.
-    pub fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "before-hook-creation" => DeletePolicy::BeforeHookCreation,
-            "hook-succeeded" => DeletePolicy::HookSucceeded,
-            "hook-failed" => DeletePolicy::HookFailed,
-            _ => return None,
-        })
+    /// The word of the annotation and of Helm's record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Event::PreInstall => "pre-install",
+            Event::PostInstall => "post-install",
+            Event::PreDelete => "pre-delete",
+            Event::PostDelete => "post-delete",
+            Event::PreUpgrade => "pre-upgrade",
+            Event::PostUpgrade => "post-upgrade",
+            Event::PreRollback => "pre-rollback",
+            Event::PostRollback => "post-rollback",
+            Event::Test => "test",
+        }
     }
 }
 
-impl Hook {
-    /// The policies that mean something; [`DeletePolicy::BeforeHookCreation`] where none is written.
-    pub fn effective_delete_policies(&self) -> Vec<DeletePolicy> {
-        if self.delete_policies.is_empty() {
-            return vec![DeletePolicy::BeforeHookCreation];
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl DeletePolicy {
+    /// The word of the annotation and of Helm's record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeletePolicy::BeforeHookCreation => "before-hook-creation",
+            DeletePolicy::HookSucceeded => "hook-succeeded",
+            DeletePolicy::HookFailed => "hook-failed",
         }
-        self.delete_policies.iter().filter_map(|word| DeletePolicy::parse(word)).collect()
     }
 }
 

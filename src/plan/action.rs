@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::SignedDuration;
 
 use super::reason::Reason;
+use crate::manifest::hooks::Event;
 use crate::manifest::id::ObjectId;
 use crate::release::Revision;
 use crate::release::marks::Marks;
@@ -38,10 +39,19 @@ pub enum Action {
     Upgrade { revision: Revision, from: Revision },
     /// Write the objects of the stored pending revision again, then set the phase to wait.
     ContinueApply { revision: Revision },
+    /// Begin a hook of an event: delete what an earlier run left where its policy says so, store the run, create the
+    /// object, note its uid. Where the run is stored already, look for its object and create it only where there is
+    /// none.
+    RunHook { revision: Revision, event: Event, index: u32 },
+    /// Store that the hook under way ended, well or with this failure.
+    EndHook { revision: Revision, event: Event, failure: Option<String> },
+    /// Delete the objects that the policies of an event's hooks give up, then set the next phase.
+    LeaveHooks { revision: Revision, event: Event },
     /// Look at the objects' health until it is good, bad, or the time is over.
     Wait { revision: Revision, at_most: SignedDuration },
     /// Mark `superseded` the revisions named, then mark this one deployed, and verified where it was seen healthy, and
-    /// end its progress. In this order: there are never two deployed revisions.
+    /// end its progress, or set it to phase test where tests are asked for. In this order: there are never two deployed
+    /// revisions.
     MarkDeployed { revision: Revision, supersede: Vec<Revision>, description: String, verified: bool },
     /// Mark revisions superseded: somebody left more than one deployed.
     Supersede { revisions: Vec<Revision> },
@@ -64,7 +74,7 @@ pub enum Action {
     CleanUp { revision: Revision, keep: Vec<ObjectId> },
     /// Render what is desired and compare it with the stored manifest; the next decision stamps or upgrades.
     Adopt { revision: Revision },
-    /// Write marks, nothing else.
+    /// Write marks, nothing else; what its tests left of the progress ends.
     Stamp { revision: Revision, marks: Marks },
     /// Delete records.
     PruneHistory { revisions: Vec<Revision> },
@@ -88,6 +98,9 @@ impl Action {
             Action::Install { .. } => "Install",
             Action::Upgrade { .. } => "Upgrade",
             Action::ContinueApply { .. } => "ContinueApply",
+            Action::RunHook { .. } => "RunHook",
+            Action::EndHook { .. } => "EndHook",
+            Action::LeaveHooks { .. } => "LeaveHooks",
             Action::Wait { .. } => "Wait",
             Action::MarkDeployed { .. } => "MarkDeployed",
             Action::Supersede { .. } => "Supersede",
@@ -107,7 +120,9 @@ impl Action {
 impl Decision {
     /// The container whose log says more about a failure that is about to be recorded: pod and container.
     pub fn log_wanted(&self) -> Option<(&ObjectId, &str, Option<&str>)> {
-        let (Reason::HealthCheckFailed { cause, .. } | Reason::DeadlineExceeded { why: cause, .. }) = &self.reason
+        let (Reason::HealthCheckFailed { cause, .. }
+        | Reason::DeadlineExceeded { why: cause, .. }
+        | Reason::HookFailed { cause, .. }) = &self.reason
         else {
             return None;
         };
@@ -117,8 +132,10 @@ impl Decision {
     /// Adds masked log lines to the failure that is about to be recorded.
     pub fn add_log_lines(&mut self, lines: Vec<String>) {
         if let (
-            Action::MarkFailed { cause: recorded, .. },
-            Reason::HealthCheckFailed { cause, .. } | Reason::DeadlineExceeded { why: cause, .. },
+            Action::MarkFailed { cause: recorded, .. } | Action::EndHook { failure: Some(recorded), .. },
+            Reason::HealthCheckFailed { cause, .. }
+            | Reason::DeadlineExceeded { why: cause, .. }
+            | Reason::HookFailed { cause, .. },
         ) = (&mut self.action, &mut self.reason)
         {
             let bare = cause.to_string();
@@ -148,6 +165,10 @@ impl fmt::Display for Action {
             | Action::MarkFailed { revision, .. } => write!(f, "{name} {{ {revision} }}"),
             Action::Install { revision, over: Some(over) } => write!(f, "{name} {{ {revision} over {over} }}"),
             Action::Upgrade { revision, from } => write!(f, "{name} {{ {from} -> {revision} }}"),
+            Action::RunHook { revision, event, index } => write!(f, "{name} {{ {revision}, {event} {} }}", index + 1),
+            Action::EndHook { revision, event, .. } | Action::LeaveHooks { revision, event } => {
+                write!(f, "{name} {{ {revision}, {event} }}")
+            }
             Action::Wait { revision, at_most } => write!(f, "{name} {{ {revision}, at most {at_most:#} }}"),
             Action::Rollback { revision, from, to } => write!(f, "{name} {{ {from} -> {to} as {revision} }}"),
             Action::PruneHistory { revisions } | Action::Supersede { revisions } | Action::Relabel { revisions } => {

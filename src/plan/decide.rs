@@ -8,13 +8,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::action::{Action, Decision};
 use super::desired::{Desired, Target};
 use super::health::Health;
+use super::hooks;
 use super::observed::Observed;
 use super::outcome::{Failure, FailureClass};
 use super::reason::{Hold, Reason};
 use super::rules::{Remedy, Wait};
+use crate::manifest::hooks::Event;
 use crate::release::Status;
 use crate::release::history::Entry;
-use crate::release::marks::Marks;
+use crate::release::marks::{Marks, Tested};
 use crate::release::progress::{Phase, Progress};
 use crate::text;
 
@@ -46,10 +48,17 @@ pub fn decide(observed: &Observed, desired: &Desired, now: Timestamp) -> Decisio
             Some(progress) => resume(observed, desired, newest, progress, now),
             None => yield_to_other(observed, desired, newest, now),
         },
-        Status::Uninstalling if newest.progress.is_some() => uninstall_failed(newest),
-        Status::Uninstalling => yield_to_other(observed, desired, newest, now),
+        Status::Uninstalling => match &newest.progress {
+            Some(progress) => {
+                delete_hooks(observed, desired, newest, progress, now).unwrap_or_else(|| uninstall_failed(newest))
+            }
+            None => yield_to_other(observed, desired, newest, now),
+        },
         Status::Failed => after_failure(observed, desired, newest, now),
-        Status::Deployed => deployed(observed, desired, newest, now),
+        Status::Deployed => match &newest.progress {
+            Some(progress) => test(observed, desired, newest, progress, now),
+            None => deployed(observed, desired, newest, now),
+        },
         Status::Uninstalled | Status::Superseded | Status::Unknown => start(observed, desired, now).into_decision(),
     }
 }
@@ -57,11 +66,27 @@ pub fn decide(observed: &Observed, desired: &Desired, now: Timestamp) -> Decisio
 /// A pending revision of ours is brought to its end.
 fn resume(observed: &Observed, desired: &Desired, newest: &Entry, progress: &Progress, now: Timestamp) -> Decision {
     let revision = newest.revision();
-    if let Some(message) = &progress.failure {
-        return give_up(observed, desired, newest, Reason::ApplyFailed { revision, message: message.clone() });
+    let event = hooks::event(newest.status(), progress.phase);
+    if let Some(message) = progress.failure.clone() {
+        let reason = match event {
+            Some(event) => Reason::HooksFailed { event, message },
+            None => Reason::ApplyFailed { revision, message },
+        };
+        return give_up(observed, desired, newest, reason);
+    }
+    if let Some(event) = event {
+        return hooks::next(observed, newest, progress, event, now);
     }
     let time_left = progress.deadline.duration_since(now);
     match progress.phase {
+        Phase::Ended => {
+            // What was waited for was healthy before its last hooks ran.
+            let waits = desired.policy.rules.wait(newest.status()) != Wait::Nothing;
+            let verified = waits || observed.health == Health::Healthy;
+            let reason =
+                if verified { Reason::HealthCheckPassed { revision } } else { Reason::NotWaitedFor { revision } };
+            succeed(observed, newest, verified, reason)
+        }
         Phase::Apply if time_left.is_positive() => {
             Action::ContinueApply { revision }.because(Reason::ApplyUnfinished { revision })
         }
@@ -70,10 +95,16 @@ fn resume(observed: &Observed, desired: &Desired, newest: &Entry, progress: &Pro
             let message = format!("its objects could not all be written within {allowed}");
             give_up(observed, desired, newest, Reason::ApplyFailed { revision, message })
         }
-        Phase::Wait | Phase::Cleanup | Phase::GivenUp | Phase::Uninstall => match &observed.health {
-            Health::Healthy => succeed(observed, newest, true, Reason::HealthCheckPassed { revision }),
+        Phase::Before
+        | Phase::Wait
+        | Phase::After
+        | Phase::Test
+        | Phase::Cleanup
+        | Phase::GivenUp
+        | Phase::Uninstall => match &observed.health {
+            Health::Healthy => finish(observed, newest, progress, true, Reason::HealthCheckPassed { revision }),
             _ if desired.policy.rules.wait(newest.status()) == Wait::Nothing => {
-                succeed(observed, newest, false, Reason::NotWaitedFor { revision })
+                finish(observed, newest, progress, false, Reason::NotWaitedFor { revision })
             }
             Health::Failed(cause) => {
                 give_up(observed, desired, newest, Reason::HealthCheckFailed { revision, cause: cause.clone() })
@@ -92,10 +123,60 @@ fn resume(observed: &Observed, desired: &Desired, newest: &Entry, progress: &Pro
     }
 }
 
+/// The objects are as they shall be: the hooks that come after them run, then the revision is deployed.
+fn finish(observed: &Observed, newest: &Entry, progress: &Progress, verified: bool, reason: Reason) -> Decision {
+    let revision = newest.revision();
+    match hooks::event(newest.status(), Phase::After) {
+        Some(event) if progress.hooks.after > 0 => {
+            let (number, count) = (1, progress.hooks.after);
+            let reason = Reason::HookDue { revision, event, number, count };
+            Action::RunHook { revision, event, index: 0 }.because(reason)
+        }
+        Some(_) | None => succeed(observed, newest, verified, reason),
+    }
+}
+
 fn succeed(observed: &Observed, newest: &Entry, verified: bool, reason: Reason) -> Decision {
     let revision = newest.revision();
     let supersede = observed.history.deployed_besides(revision);
     Action::MarkDeployed { revision, supersede, description: description_of_success(newest), verified }.because(reason)
+}
+
+/// A deployed revision is tested: its tests end it well, or as any other failure would.
+fn test(observed: &Observed, desired: &Desired, newest: &Entry, progress: &Progress, now: Timestamp) -> Decision {
+    let revision = newest.revision();
+    let next = start(observed, desired, now);
+    if replaces(&next, observed, desired, newest) {
+        return next.into_decision();
+    }
+    let rules = desired.policy.hooks.tests.as_ref();
+    // Whoever turns the tests off while one runs does not want to be judged by it.
+    let ignored = rules.is_none_or(|it| match observed.history.rollback_target(revision) {
+        Some(_) => it.ignore_after_upgrade,
+        None => it.ignore_after_install,
+    });
+    let stamp = |tested| Action::Stamp { revision, marks: Marks { tested, ..newest.marks.clone() } };
+    match (&progress.failure, progress.phase) {
+        (Some(message), _) if ignored => {
+            stamp(Some(Tested::Failed)).because(Reason::TestsIgnored { revision, message: message.clone() })
+        }
+        (Some(message), _) => {
+            let reason = Reason::HooksFailed { event: Event::Test, message: message.clone() };
+            give_up(observed, desired, newest, reason)
+        }
+        (None, Phase::Test) => hooks::next(observed, newest, progress, Event::Test, now),
+        (
+            None,
+            Phase::Ended
+            | Phase::Before
+            | Phase::Apply
+            | Phase::Wait
+            | Phase::After
+            | Phase::Cleanup
+            | Phase::GivenUp
+            | Phase::Uninstall,
+        ) => stamp(Some(Tested::Passed)).because(Reason::TestsPassed { revision }),
+    }
 }
 
 /// Whether something else is desired by now and may start at once: a fix need not wait for the old revision's timeout.
@@ -133,7 +214,8 @@ fn give_up(observed: &Observed, desired: &Desired, newest: &Entry, reason: Reaso
         (Reason::Orphaned | Reason::DeletedWhileSuspended, None) => Some(before),
         _ => Some(before.saturating_add(1)),
     };
-    let clean_up = !desired.leaves_release() && desired.policy.cleans_up(newest, failures.unwrap_or(0));
+    let is_first = observed.history.rollback_target(newest.revision()).is_none();
+    let clean_up = !desired.leaves_release() && desired.policy.cleans_up(newest, is_first, failures.unwrap_or(0));
     let cause = reason.to_string();
     Action::MarkFailed { revision: newest.revision(), cause, failures, clean_up }.because(reason)
 }
@@ -448,6 +530,11 @@ fn remove(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
         }
     }
     let overdue = desired.asks.deleted_at.is_some_and(|at| now.duration_since(at) > desired.policy.uninstall_timeout);
+    if let (Status::Uninstalling, Some(progress)) = (newest.status(), &newest.progress)
+        && let Some(decision) = delete_hooks(observed, desired, newest, progress, now)
+    {
+        return decision;
+    }
     let keep_history = desired.policy.rules.uninstall.keep_history;
     Action::Uninstall { revision: newest.revision(), keep_history, keep: Vec::new() }.because(if overdue {
         Reason::UninstallOverdue
@@ -466,6 +553,37 @@ fn leave(observed: &Observed, desired: &Desired) -> Decision {
         Some(newest) if newest.status().is_pending() && newest.progress.is_some() => {
             give_up(observed, desired, newest, reason)
         }
+        // Tests that nobody would end.
+        Some(newest) if newest.status() == Status::Deployed && newest.progress.is_some() => {
+            Action::Stamp { revision: newest.revision(), marks: newest.marks.clone() }.because(reason)
+        }
         Some(_) | None => Action::RemoveFinalizer.because(reason),
     }
+}
+
+/// Hooks before and after the objects of a release are deleted; `None` where no hook is to run.
+///
+/// A failed `pre-delete` hook is tried again until the time for uninstalling is over, then the release goes without it; a
+/// failed `post-delete` hook keeps nothing, as in Helm. Both are told.
+fn delete_hooks(
+    observed: &Observed,
+    desired: &Desired,
+    newest: &Entry,
+    progress: &Progress,
+    now: Timestamp,
+) -> Option<Decision> {
+    let overdue = now.duration_since(progress.started) >= desired.policy.uninstall_timeout;
+    let revision = newest.revision();
+    let event = hooks::event(newest.status(), progress.phase)?;
+    let Some(message) = &progress.failure else { return Some(hooks::next(observed, newest, progress, event, now)) };
+    if event == Event::PostDelete || overdue {
+        return None;
+    }
+    let time_left = progress.deadline.duration_since(now);
+    let (number, count) = (1, progress.hooks.before);
+    Some(if time_left.is_positive() {
+        Action::Nothing.because(Reason::HooksFailed { event, message: message.clone() }).again_in(time_left)
+    } else {
+        Action::RunHook { revision, event, index: 0 }.because(Reason::HookDue { revision, event, number, count })
+    })
 }

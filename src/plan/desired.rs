@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::hooks::HookRules;
 use super::outcome::Failure;
 use super::rules::{Deletion, Rules};
 use crate::release::digest::Fingerprint;
@@ -55,6 +56,7 @@ pub struct Policy {
     pub fail_fast: FailFast,
     pub conflicts: Conflicts,
     pub rules: Rules,
+    pub hooks: HookRules,
 }
 
 /// When a rollout is given up before its deadline.
@@ -107,6 +109,7 @@ impl Default for Policy {
             fail_fast: FailFast::default(),
             conflicts: Conflicts::default(),
             rules: Rules::default(),
+            hooks: HookRules::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use super::health::Health;
+use super::hooks::HookState;
 use super::outcome::FailureClass;
 use crate::release::Revision;
 use crate::release::digest::Fingerprint;
@@ -19,6 +20,8 @@ pub struct Observed {
     /// The health of the newest revision's objects: under rollout rules while it is pending, under running rules
     /// otherwise ([`super::health::Stage`]). `Healthy` where nothing is stored.
     pub health: Health,
+    /// How the hook under way is doing; `Absent` where there is none.
+    pub hook: HookState,
     /// Since when the running objects have not been healthy without a break, as far as the shell remembers.
     pub unhealthy_since: Option<Timestamp>,
     /// Who else claims the release: `HelmRelease other/podinfo`.
@@ -37,6 +40,7 @@ impl Observed {
         Observed {
             history: History::default(),
             health: Health::Healthy,
+            hook: HookState::Absent,
             unhealthy_since: None,
             rival: None,
             comparison: None,

@@ -30,7 +30,8 @@ pub enum Done {
     /// Nothing was written.
     #[default]
     Nothing,
-    /// A revision was stored as pending, and objects of it written; all of them unless there is a failure.
+    /// A revision was stored as pending, and objects of it written: all of them, unless there is a failure or a hook comes
+    /// first.
     Stored { revision: Revision },
     /// A revision's record changed: its status, its marks.
     Recorded { revision: Revision },

@@ -5,7 +5,10 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::health::Cause;
+use super::hooks::describe;
 use super::outcome::Failure;
+use crate::manifest::hooks::Event;
+use crate::manifest::id::ObjectId;
 use crate::release::digest::Fingerprint;
 use crate::release::{ChartVersion, Revision, Status};
 use crate::text;
@@ -58,6 +61,47 @@ pub enum Reason {
         why: Box<Cause>,
     },
     ApplyFailed {
+        revision: Revision,
+        message: String,
+    },
+    /// A hook is next.
+    HookDue {
+        revision: Revision,
+        event: Event,
+        /// Counted from 1, of so many.
+        number: u32,
+        count: u32,
+    },
+    WaitingForHook {
+        revision: Revision,
+        event: Event,
+        why: Box<Cause>,
+    },
+    HookSucceeded {
+        revision: Revision,
+        event: Event,
+        object: ObjectId,
+    },
+    HookFailed {
+        revision: Revision,
+        event: Event,
+        cause: Box<Cause>,
+    },
+    /// All hooks of an event ended, or one failed: some of their objects may have to go.
+    HooksEnded {
+        revision: Revision,
+        event: Event,
+    },
+    /// A hook failed, as the stored sentence says.
+    HooksFailed {
+        event: Event,
+        message: String,
+    },
+    TestsPassed {
+        revision: Revision,
+    },
+    /// A test failed, and the spec wants nothing done about it.
+    TestsIgnored {
         revision: Revision,
         message: String,
     },
@@ -220,6 +264,16 @@ impl Reason {
             Reason::HealthCheckFailed { .. } => "HealthCheckFailed",
             Reason::DeadlineExceeded { .. } => "DeadlineExceeded",
             Reason::ApplyFailed { .. } => "ApplyFailed",
+            Reason::HookDue { .. } => "HookDue",
+            Reason::WaitingForHook { .. } => "WaitingForHook",
+            Reason::HookSucceeded { .. } => "HookSucceeded",
+            Reason::HookFailed { event: Event::Test, .. } | Reason::HooksFailed { event: Event::Test, .. } => {
+                "TestFailed"
+            }
+            Reason::HookFailed { .. } | Reason::HooksFailed { .. } => "HookFailed",
+            Reason::HooksEnded { .. } => "HooksEnded",
+            Reason::TestsPassed { .. } => "TestSucceeded",
+            Reason::TestsIgnored { .. } => "TestFailed",
             Reason::Interrupted { .. } => "Interrupted",
             Reason::Abandoned { .. } => "Abandoned",
             Reason::UpgradeFailed { .. } => "UpgradeFailed",
@@ -286,6 +340,22 @@ impl fmt::Display for Reason {
                 write!(f, "not ready within {}: {why}", text::duration(*allowed))
             }
             Reason::ApplyFailed { message, .. } => f.write_str(message),
+            Reason::HookDue { revision, event, number, count } => {
+                write!(f, "{} of revision {revision} is next", describe(*event, &format!("{number} of {count}")))
+            }
+            Reason::WaitingForHook { event, why, .. } => f.write_str(&describe(*event, &why.to_string())),
+            Reason::HookSucceeded { event, object, .. } => {
+                f.write_str(&describe(*event, &format!("{object} succeeded")))
+            }
+            Reason::HookFailed { event, cause, .. } => f.write_str(&describe(*event, &cause.to_string())),
+            Reason::HooksEnded { revision, event } => {
+                write!(f, "no more {event} hooks of revision {revision} are to run")
+            }
+            Reason::HooksFailed { message, .. } => f.write_str(message),
+            Reason::TestsPassed { revision } => write!(f, "the tests of revision {revision} passed"),
+            Reason::TestsIgnored { revision, message } => {
+                write!(f, "revision {revision} stays although a test failed: {message}")
+            }
             Reason::Interrupted { revision } => {
                 write!(f, "what is desired changed while revision {revision} was on its way")
             }

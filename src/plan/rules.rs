@@ -159,18 +159,15 @@ impl Policy {
         last || failures <= retries
     }
 
-    /// Whether what this pending revision created is deleted once it has failed for the `failures`th time.
-    pub(crate) fn cleans_up(&self, pending: &Entry, failures: u32) -> bool {
-        match pending.status() {
+    /// Whether what this revision created is deleted once it has failed for the `failures`th time. One that is deployed
+    /// already fails by its tests: `is_first` tells whether nothing was deployed before it.
+    pub(crate) fn cleans_up(&self, failing: &Entry, is_first: bool, failures: u32) -> bool {
+        match failing.status() {
             Status::PendingInstall => self.remediates(failures, false),
-            Status::PendingUpgrade => self.rules.upgrade.cleanup_on_fail,
+            Status::Deployed if is_first => self.remediates(failures, false),
+            Status::PendingUpgrade | Status::Deployed => self.rules.upgrade.cleanup_on_fail,
             Status::PendingRollback => self.rules.rollback.cleanup_on_fail,
-            Status::Unknown
-            | Status::Deployed
-            | Status::Uninstalled
-            | Status::Superseded
-            | Status::Failed
-            | Status::Uninstalling => false,
+            Status::Unknown | Status::Uninstalled | Status::Superseded | Status::Failed | Status::Uninstalling => false,
         }
     }
 }

@@ -13,6 +13,7 @@ use tracing::info;
 
 use super::charts::LoadedChart;
 use super::error::{failure, of_cluster};
+use super::hooks;
 use super::mask;
 use super::memory::Memory;
 use super::observe::{self, Observation, targets_of, without_bodies};
@@ -24,15 +25,17 @@ use crate::cluster::apply::{self, Propagation, Standing, Target, Terms};
 use crate::cluster::error::Error as ClusterError;
 use crate::cluster::groundwork;
 use crate::cluster::store::{Change, Record};
+use crate::manifest::hooks::Event;
 use crate::manifest::id::ObjectId;
 use crate::manifest::{self, order};
 use crate::plan::desired::Conflicts;
+use crate::plan::hooks::wrote_nothing;
 use crate::plan::outcome::Done;
 use crate::plan::prune::{Held, to_prune};
 use crate::plan::rules::{self, Crds};
 use crate::plan::{Action, Comparison, Failure, FailureClass, ForcedField, Notice, Outcome};
 use crate::release::history::Entry;
-use crate::release::marks::Marks;
+use crate::release::marks::{Marks, Tested};
 use crate::release::progress::{Phase, Progress, Recreated, Taken};
 use crate::release::{Release, Revision, Status, Time, codec};
 use crate::render::Operation;
@@ -60,9 +63,9 @@ struct Attempt {
 }
 
 /// An action that ended early, and what it had written.
-struct Stopped {
-    done: Done,
-    failure: Failure,
+pub(super) struct Stopped {
+    pub(super) done: Done,
+    pub(super) failure: Failure,
 }
 
 impl From<Failure> for Stopped {
@@ -77,7 +80,7 @@ impl From<ClusterError> for Stopped {
     }
 }
 
-type Step = Result<Done, Stopped>;
+pub(super) type Step = Result<Done, Stopped>;
 
 impl<'a> Execution<'a> {
     pub(super) fn new(
@@ -97,6 +100,9 @@ impl<'a> Execution<'a> {
             Action::Install { revision, over } => self.install(*revision, *over).await,
             Action::Upgrade { revision, from } => self.upgrade(*revision, *from).await,
             Action::ContinueApply { revision } => self.continue_apply(*revision).await,
+            Action::RunHook { revision, event, index } => self.run_hook(*revision, *event, *index).await,
+            Action::EndHook { revision, event, failure } => self.end_hook(*revision, *event, failure.as_deref()).await,
+            Action::LeaveHooks { revision, event } => self.leave_hooks(*revision, *event).await,
             Action::MarkDeployed { revision, supersede, description, verified } => {
                 self.mark_deployed(*revision, supersede, description, *verified).await
             }
@@ -290,15 +296,20 @@ impl<'a> Execution<'a> {
             }
         }
         let recreate = self.rehearse(&release, &targets, &standings, &existed, attempt.force).await?;
+        if release.info.status != Status::PendingRollback || self.pass.policy.conflicts == Conflicts::Fail {
+            self.rehearse_hooks(&release, &targets).await?;
+        }
+        let hooks = hooks::of_attempt(&self.pass.policy, &release, release.info.status);
         let progress = Progress {
             owner: self.shell.instance.clone(),
-            phase: Phase::Apply,
+            phase: if hooks.before > 0 { Phase::Before } else { Phase::Apply },
             started: self.now,
             deadline: self.now.saturating_add(attempt.timeout).unwrap_or(Timestamp::MAX),
             existed,
             taken,
             recreate: recreate.iter().map(|(recreated, _)| recreated.clone()).collect(),
             failure: None,
+            hooks,
         };
         let labels = codec::secret_labels(&release, codec::WrittenAt::Created(self.now));
         let bytes = encode(&release, GROWTH_BYTES)?;
@@ -309,6 +320,9 @@ impl<'a> Execution<'a> {
         self.memory.remember_summary(&stored, release.summary());
         self.memory.remember_body(&stored, bytes.into());
         drop(release);
+        if progress.phase == Phase::Before {
+            return Ok(Done::Stored { revision });
+        }
         self.write_objects(stored, progress, targets, &standings, &held).await
     }
 
@@ -412,7 +426,8 @@ impl<'a> Execution<'a> {
 
     async fn supersede(&mut self, revisions: &[Revision]) -> Step {
         for revision in revisions {
-            self.rewrite(*revision, None, |release| release.info.status = Status::Superseded).await?;
+            // One whose tests were still running is not tested any more.
+            self.rewrite(*revision, Some(None), |release| release.info.status = Status::Superseded).await?;
         }
         Ok(revisions.last().map_or(Done::Nothing, |revision| Done::Recorded { revision: *revision }))
     }
@@ -434,8 +449,15 @@ impl<'a> Execution<'a> {
     ) -> Step {
         // First the old ones: there are never two deployed revisions.
         self.supersede(supersede).await?;
-        let marks = Marks { verified, ..self.entry(revision)?.marks.clone() };
-        self.rewrite(revision, Some(None), |release| {
+        let entry = self.entry(revision)?;
+        let mut marks = Marks { verified, ..entry.marks.clone() };
+        let mut tests = None;
+        if self.pass.policy.hooks.tests.is_some() && entry.rollback_of().is_none() {
+            let (release, progress) = (self.body(revision).await?, self.progress(revision)?);
+            tests = hooks::of_tests(&self.pass.policy, &release, progress, self.now);
+            marks.tested = tests.is_none().then_some(Tested::Passed);
+        }
+        self.rewrite(revision, Some(tests.as_ref().map(Progress::encode)), |release| {
             release.info.status = Status::Deployed;
             description.clone_into(&mut release.info.description);
             marks.write(revision, &mut release.labels);
@@ -448,7 +470,9 @@ impl<'a> Execution<'a> {
 
     async fn mark_failed(&mut self, revision: Revision, cause: &str, failures: Option<u32>, clean_up: bool) -> Step {
         let entry = self.entry(revision)?;
-        let marks = Marks { failures, ..entry.marks.clone() };
+        // What was deployed fails by its tests only.
+        let tested = (entry.status() == Status::Deployed).then_some(Tested::Failed);
+        let marks = Marks { failures, tested, ..entry.marks.clone() };
         let phase = if clean_up { Phase::Cleanup } else { Phase::GivenUp };
         let progress = entry.progress.clone().map(|progress| Progress { phase, ..progress }.encode());
         self.rewrite(revision, Some(progress), |release| {
@@ -466,7 +490,10 @@ impl<'a> Execution<'a> {
     async fn clean_up(&mut self, revision: Revision, keep: &[ObjectId]) -> Step {
         let record = self.record(revision)?.clone();
         let release = self.body_of(&record).await?;
-        let targets = targets_of(self.shell, self.pass, &release).await?;
+        let targets = match wrote_nothing(&release) {
+            true => Vec::new(),
+            false => targets_of(self.shell, self.pass, &release).await?,
+        };
         let stands = self.observation.observed.history.stands();
         let older = if stands { self.held_before(self.before(revision)).await? } else { Vec::new() };
         let is_older = |id: &ObjectId| older.iter().flatten().any(|held| held.id == *id);
@@ -498,7 +525,9 @@ impl<'a> Execution<'a> {
         let record = self.record(revision)?.clone();
         let mut labels = record.labels.clone();
         marks.write(revision, &mut labels);
-        let change = Change { labels: label_changes(&record.labels, &labels), ..Change::default() };
+        let tests_end = record.progress.is_some() && record.status == Status::Deployed;
+        let progress = tests_end.then_some(None);
+        let change = Change { labels: label_changes(&record.labels, &labels), progress, ..Change::default() };
         let summary = self.entry(revision)?.release.clone();
         let changed = self.shell.store.change(&self.pass.tenant, &self.pass.release, &record, change).await?;
         self.memory.remember_summary(&changed, summary);
@@ -522,20 +551,23 @@ impl<'a> Execution<'a> {
 
     async fn uninstall_objects(&mut self, revision: Revision, keep_history: bool, keep: &[ObjectId]) -> Step {
         let mut record = self.record(revision)?.clone();
+        let mut progress = self.entry(revision)?.progress.clone();
         if record.status != Status::Uninstalling {
-            let progress = Progress {
+            let hooks = hooks::of_attempt(&self.pass.policy, &self.body_of(&record).await?, Status::Uninstalling);
+            let begun = Progress {
                 owner: self.shell.instance.clone(),
-                phase: Phase::Uninstall,
+                phase: if hooks.before > 0 { Phase::Before } else { Phase::Uninstall },
                 started: self.now,
                 deadline: self.now.saturating_add(self.pass.policy.uninstall_timeout).unwrap_or(Timestamp::MAX),
                 existed: keep.to_vec(),
                 taken: Vec::new(),
                 recreate: Vec::new(),
                 failure: None,
+                hooks,
             };
             let now = self.now;
             record = self
-                .rewrite_record(&record, Some(Some(progress.encode())), |release| {
+                .rewrite_record(&record, Some(Some(begun.encode())), |release| {
                     // Why it failed is told by its record for ever.
                     if release.info.status != Status::Failed {
                         DELETION_UNDERWAY.clone_into(&mut release.info.description);
@@ -544,25 +576,20 @@ impl<'a> Execution<'a> {
                     release.info.deleted = Some(now.into());
                 })
                 .await?;
-        }
-        let mut seen = HashSet::new();
-        let mut targets = Vec::new();
-        let entries = self.observation.observed.history.since_last_deployed();
-        let revisions: Vec<_> = entries.iter().map(Entry::revision).rev().collect();
-        for of in revisions {
-            let release = if of == revision { self.body_of(&record).await? } else { self.body(of).await? };
-            for target in targets_of(self.shell, self.pass, &release).await? {
-                if !keep.contains(&target.id) && seen.insert(target.id.clone()) {
-                    targets.push(target);
-                }
+            if begun.hooks.before > 0 || begun.hooks.after > 0 {
+                return Ok(Done::Recorded { revision });
             }
+            progress = Some(begun);
         }
-        let rules = &self.pass.policy.rules.uninstall;
-        let left = self.delete(uninstall_order(targets), propagation(rules.propagation)).await?;
-        // What is installed again must find its names free.
-        let waits = !rules.disable_wait || self.pass.desired.asks.deleted_at.is_none();
-        if !left.is_empty() && waits {
-            return Ok(Done::Deleting { left });
+        let is_over = progress.as_ref().is_some_and(|it| matches!(it.phase, Phase::After | Phase::Ended));
+        if !is_over {
+            let left = self.delete_all(&record, keep).await?;
+            if !left.is_empty() {
+                return Ok(Done::Deleting { left });
+            }
+            if progress.is_some_and(|progress| progress.hooks.after > 0) {
+                return self.run_hook(revision, Event::PostDelete, 0).await;
+            }
         }
         self.shell.live.unfollow(&self.pass.release);
         match keep_history {
@@ -576,6 +603,27 @@ impl<'a> Execution<'a> {
         }
         info!(release = %self.pass.release, "release uninstalled");
         Ok(Done::Deleted)
+    }
+
+    /// Deletes the objects of all revisions that may stand; the answer are those that are still there and waited for.
+    async fn delete_all(&mut self, newest: &Record, keep: &[ObjectId]) -> Result<Vec<ObjectId>, Stopped> {
+        let mut seen = HashSet::new();
+        let mut targets = Vec::new();
+        let entries = self.observation.observed.history.since_last_deployed();
+        let revisions: Vec<_> = entries.iter().map(Entry::revision).rev().collect();
+        for of in revisions {
+            let release = if of == newest.revision { self.body_of(newest).await? } else { self.body(of).await? };
+            for target in targets_of(self.shell, self.pass, &release).await? {
+                if !keep.contains(&target.id) && seen.insert(target.id.clone()) {
+                    targets.push(target);
+                }
+            }
+        }
+        let rules = &self.pass.policy.rules.uninstall;
+        let left = self.delete(uninstall_order(targets), propagation(rules.propagation)).await?;
+        // What is installed again must find its names free.
+        let waits = !rules.disable_wait || self.pass.desired.asks.deleted_at.is_none();
+        Ok(if waits { left } else { Vec::new() })
     }
 
     /// The records stay: those that were deployed are superseded, then the newest is uninstalled, as in Helm.
@@ -593,7 +641,11 @@ impl<'a> Execution<'a> {
     }
 
     /// Deletes objects; the answer are those that are still there.
-    async fn delete(&self, targets: Vec<Target>, propagation: Propagation) -> Result<Vec<ObjectId>, Stopped> {
+    pub(super) async fn delete(
+        &self,
+        targets: Vec<Target>,
+        propagation: Propagation,
+    ) -> Result<Vec<ObjectId>, Stopped> {
         let (tenant, id) = (&self.pass.tenant, &self.pass.release);
         let deletion = apply::delete(tenant, id, &targets, propagation).await;
         if let Some(error) = deletion.failed.into_iter().next() {
@@ -649,7 +701,11 @@ impl<'a> Execution<'a> {
         Ok(changed)
     }
 
-    async fn set_progress(&mut self, record: &Record, progress: Option<&Progress>) -> Result<Record, ClusterError> {
+    pub(super) async fn set_progress(
+        &mut self,
+        record: &Record,
+        progress: Option<&Progress>,
+    ) -> Result<Record, ClusterError> {
         let change = Change { progress: Some(progress.map(Progress::encode)), ..Change::default() };
         let body = self.memory.body(record);
         let summary = self.memory.summary(record).cloned();
@@ -676,6 +732,9 @@ impl<'a> Execution<'a> {
         let mut held = Vec::new();
         for revision in revisions.into_iter().rev() {
             let release = self.body(revision).await?;
+            if wrote_nothing(&release) {
+                continue;
+            }
             let objects = match targets_of(self.shell, self.pass, &release).await {
                 Ok(targets) => targets,
                 // A kind that is gone took its objects along.
@@ -724,7 +783,7 @@ impl<'a> Execution<'a> {
         Err(failure(FailureClass::Refused, "FieldConflict", message).into())
     }
 
-    fn conflicts(&self) -> apply::Conflicts {
+    pub(super) fn conflicts(&self) -> apply::Conflicts {
         match self.pass.policy.conflicts {
             Conflicts::Force => apply::Conflicts::Force,
             Conflicts::Fail => apply::Conflicts::Fail,
@@ -736,7 +795,7 @@ impl<'a> Execution<'a> {
         self.body_of(&record).await
     }
 
-    async fn body_of(&mut self, record: &Record) -> Result<Release, Stopped> {
+    pub(super) async fn body_of(&mut self, record: &Record) -> Result<Release, Stopped> {
         Ok(observe::body(self.shell, self.pass, self.memory, record).await?)
     }
 
@@ -746,7 +805,7 @@ impl<'a> Execution<'a> {
         revisions.filter(|known| *known < revision).max()
     }
 
-    fn record(&self, revision: Revision) -> Result<&'a Record, Stopped> {
+    pub(super) fn record(&self, revision: Revision) -> Result<&'a Record, Stopped> {
         self.observation.record(revision).ok_or_else(|| gone(revision))
     }
 
@@ -754,13 +813,13 @@ impl<'a> Execution<'a> {
         self.observation.observed.history.get(revision).ok_or_else(|| gone(revision))
     }
 
-    fn progress(&self, revision: Revision) -> Result<Progress, Stopped> {
+    pub(super) fn progress(&self, revision: Revision) -> Result<Progress, Stopped> {
         self.entry(revision)?.progress.clone().ok_or_else(|| gone(revision))
     }
 }
 
 /// Templates and the API server quote what they do not like, and that may be a value from a Secret.
-fn masked(pass: &Pass<'_>, failure: Failure) -> Failure {
+pub(super) fn masked(pass: &Pass<'_>, failure: Failure) -> Failure {
     match &pass.resolution {
         Some(resolution) => Failure { message: mask::text(&failure.message, &resolution.secrets), ..failure },
         None => failure,
@@ -802,7 +861,7 @@ fn names(list: impl IntoIterator<Item = String>) -> String {
 /// marked failed, so it is not begun.
 const GROWTH_BYTES: usize = 8 * 1024;
 
-fn encode(release: &Release, room_bytes: usize) -> Result<Vec<u8>, Stopped> {
+pub(super) fn encode(release: &Release, room_bytes: usize) -> Result<Vec<u8>, Stopped> {
     let bytes = codec::encode(release);
     codec::check_size(release, bytes.len() + room_bytes)
         .map_err(|problem| super::error::input("RecordTooLarge", &problem))?;
@@ -810,7 +869,10 @@ fn encode(release: &Release, room_bytes: usize) -> Result<Vec<u8>, Stopped> {
 }
 
 /// What to send so that one set of labels becomes the other.
-fn label_changes(from: &BTreeMap<String, String>, to: &BTreeMap<String, String>) -> BTreeMap<String, Option<String>> {
+pub(super) fn label_changes(
+    from: &BTreeMap<String, String>,
+    to: &BTreeMap<String, String>,
+) -> BTreeMap<String, Option<String>> {
     let removed = from.keys().filter(|key| !to.contains_key(*key)).map(|key| (key.clone(), None));
     let set = to.iter().filter(|(key, value)| from.get(*key) != Some(*value));
     removed.chain(set.map(|(key, value)| (key.clone(), Some(value.clone())))).collect()

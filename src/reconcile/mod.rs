@@ -19,6 +19,7 @@ mod charts;
 mod error;
 mod execute;
 mod groundwork;
+mod hooks;
 mod mask;
 mod memory;
 mod objects;
@@ -459,7 +460,9 @@ impl Pass<'_> {
 /// Whether a decision must rest on storage as it is now. Changes of single records do not: they are guarded one by one.
 fn needs_fresh_history(action: &Action) -> bool {
     match action {
-        Action::Install { .. }
+        Action::RunHook { .. }
+        | Action::LeaveHooks { .. }
+        | Action::Install { .. }
         | Action::Upgrade { .. }
         | Action::Rollback { .. }
         | Action::ContinueApply { .. }
@@ -470,6 +473,7 @@ fn needs_fresh_history(action: &Action) -> bool {
         | Action::RemoveFinalizer => true,
         Action::Nothing
         | Action::Wait { .. }
+        | Action::EndHook { .. }
         | Action::MarkDeployed { .. }
         | Action::MarkFailed { .. }
         | Action::Supersede { .. }

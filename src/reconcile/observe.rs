@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::error::{failure, of_cluster};
+use super::hooks;
 use super::memory::{Memory, Pods};
 use super::resolve::secrets_of_object;
 use super::{Pass, Shell};
@@ -102,13 +103,26 @@ pub(super) async fn observe(
     let mut observed = Observed { history, rival, failed_attempt, mislabelled, ..Observed::nothing() };
     observed.comparison = memory.comparison;
     let mut inventory = None;
+    let hook = match observed.rival {
+        None => hooks::under_way(shell, &observed.history).await?,
+        Some(_) => None,
+    };
     if observed.rival.is_none() && runs(&observed.history) {
         let targets = inventory_of(shell, pass, memory, &records, &observed.history).await?;
+        let followed: Vec<Target> = targets.iter().chain(&hook).cloned().collect();
+        shell.live.follow(&pass.release, &followed);
+        shell.live.in_step(&pass.release, IN_STEP_WITHIN).await;
         observed.health = health_of(shell, pass, memory, &targets, &observed.history, now).await;
         inventory = Some(targets);
-    } else {
+    } else if let Some(hook) = &hook {
+        shell.live.follow(&pass.release, std::slice::from_ref(hook));
+        shell.live.in_step(&pass.release, IN_STEP_WITHIN).await;
+    } else if !hooks::come_next(&observed.history) {
         shell.live.unfollow(&pass.release);
         memory.inventory = None;
+    }
+    if let Some(hook) = hook {
+        observed.hook = hooks::state_of(shell, pass, memory, &hook, &observed.history, now).await?;
     }
     memory.unhealthy_since = match observed.health {
         Health::Healthy => None,
@@ -132,7 +146,11 @@ async fn rival_of_flux(shell: &Shell, pass: &Pass<'_>) -> Option<String> {
 /// Whether the newest revision has objects in the cluster to look at.
 fn runs(history: &History) -> bool {
     history.newest().is_some_and(|newest| match newest.status() {
-        Status::Deployed | Status::PendingInstall | Status::PendingUpgrade | Status::PendingRollback => true,
+        // As long as its first hooks run, none of its objects is there.
+        Status::PendingInstall | Status::PendingUpgrade | Status::PendingRollback => {
+            newest.progress.as_ref().is_none_or(|progress| progress.phase != Phase::Before)
+        }
+        Status::Deployed => true,
         // What a failed upgrade left is about to be rolled back; what a failed install left, deleted, or looked at.
         Status::Failed => {
             let left = newest.progress.as_ref().is_some_and(|progress| progress.phase == Phase::GivenUp);
@@ -332,9 +350,6 @@ async fn health_of(
         },
         _ => Stage::Running,
     };
-    shell.live.follow(&pass.release, targets);
-    shell.live.in_step(&pass.release, IN_STEP_WITHIN).await;
-
     let is_overdue =
         newest.status().is_pending() && newest.progress.as_ref().is_some_and(|progress| progress.deadline <= now);
     let mut objects = HashMap::new();
@@ -442,7 +457,8 @@ async fn binds_at_first_use(shell: &Shell, pass: &Pass<'_>, claim: Option<&Value
 /// The texts that a release's Secrets hold, from the values and from the rendered objects.
 pub(super) fn secrets_of(release: &Release) -> Vec<String> {
     let mut secrets = Vec::new();
-    for object in manifest::parse(&release.manifest).unwrap_or_default() {
+    let texts = release.hooks.iter().map(|hook| &hook.manifest).chain([&release.manifest]);
+    for object in texts.flat_map(|text| manifest::parse(text).unwrap_or_default()) {
         secrets_of_object(&object.content, &mut secrets);
     }
     secrets

@@ -21,7 +21,6 @@ use crate::cluster::discovery::{Discovery, Kinds};
 use crate::cluster::identity::TenantClient;
 use crate::cluster::references;
 use crate::entropy::SystemEntropy;
-use crate::manifest::hooks::Event as HookEvent;
 use crate::manifest::{self, Object};
 use crate::metrics::Metrics;
 use crate::plan::rules::Crds;
@@ -83,7 +82,7 @@ impl Renderer {
     /// Renders the chart and makes the record of the revision.
     ///
     /// # Errors
-    /// Whatever is wrong with chart or values; hooks that this release of Pintle would have to run.
+    /// Whatever is wrong with chart or values.
     pub(super) async fn prepare(&self, tenant: &TenantClient, order: Order) -> Result<Prepared, Failure> {
         let kinds = self.discovery.kinds().await.map_err(|problem| of_cluster(&problem))?;
         let (crds, ignored) = groundwork::definitions(&order.chart.chart, order.crds)?;
@@ -150,7 +149,6 @@ fn prepare(
     let render::Used { steps, made_bytes, output_bytes } = rendered.used;
     debug!(release = %order.release, steps, made_bytes, output_bytes, "rendered");
     let rendered = post_render(&order, rendered)?;
-    refuse_hooks(&rendered)?;
     // The keys of a Secret's values are content of the Secret too.
     let is_shown = |path: &[String]| {
         let (first, rest) = path.split_first().expect("a value has a key");
@@ -196,17 +194,6 @@ fn of_render(problem: &render::Error) -> Failure {
         _ => words.join(" "),
     };
     Failure { message, ..failure }
-}
-
-/// A hook that is silently not run would leave a release half done.
-fn refuse_hooks(rendered: &Rendered) -> Result<(), Failure> {
-    let hook = rendered.hooks.iter().find(|hook| hook.events.iter().any(|event| *event != HookEvent::Test));
-    let Some(hook) = hook else { return Ok(()) };
-    let message = format!(
-        "{} is a hook ({} {}), and this release of Pintle runs no hooks; turn it off in the values",
-        hook.path, hook.kind, hook.name
-    );
-    Err(failure(FailureClass::Input, "HooksUnsupported", message))
 }
 
 fn record(order: Order, rendered: Rendered) -> Release {

@@ -56,9 +56,11 @@ impl Entry {
         matches!(self.status(), Status::Deployed | Status::Superseded)
     }
 
-    /// Whether this revision was deployed because the spec asked for it: not a mere rollback.
+    /// Whether this revision was deployed because the spec asked for it: not a mere rollback, nor one whose tests may
+    /// still fail.
     fn was_asked_for(&self) -> bool {
-        self.marks.fingerprint.is_some() && self.was_deployed() && (self.rollback_of().is_none() || self.marks.settled)
+        let is_over = self.was_deployed() && self.progress.is_none();
+        self.marks.fingerprint.is_some() && is_over && (self.rollback_of().is_none() || self.marks.settled)
     }
 }
 

@@ -20,6 +20,7 @@ const FINGERPRINT: &str = "pintle.dev/fingerprint";
 const FAILURES: &str = "pintle.dev/failures";
 const SETTLED: &str = "pintle.dev/settled";
 const RETRY: &str = "pintle.dev/retry";
+const TESTED: &str = "pintle.dev/tested";
 
 /// What Pintle says of one revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,28 @@ pub struct Marks {
     pub settled: bool,
     /// The `pintle.dev/retry-at` request that stood when the revision was made, and which has acted thereby.
     pub retry: Option<RetryToken>,
+    /// How its tests ended, where they were run.
+    pub tested: Option<Tested>,
+}
+
+/// How the tests of a revision ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tested {
+    Passed,
+    Failed,
+}
+
+impl Tested {
+    fn as_str(self) -> &'static str {
+        match self {
+            Tested::Passed => "passed",
+            Tested::Failed => "failed",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Tested::Passed, Tested::Failed].into_iter().find(|tested| tested.as_str() == word)
+    }
 }
 
 /// The value of a `pintle.dev/retry-at` annotation, hashed short: people write anything into it.
@@ -75,6 +98,7 @@ impl Marks {
             failures: value(FAILURES).and_then(|count| count.parse().ok()),
             settled: value(SETTLED).is_some(),
             retry: value(RETRY).map(RetryToken::from_stored),
+            tested: value(TESTED).and_then(Tested::parse),
         }
     }
 
@@ -98,6 +122,9 @@ impl Marks {
         }
         if let Some(retry) = &self.retry {
             labels.insert(RETRY.to_owned(), format!("{tag}.{}", retry.as_str()));
+        }
+        if let Some(tested) = self.tested {
+            labels.insert(TESTED.to_owned(), format!("{tag}.{}", tested.as_str()));
         }
         labels.retain(|_, value| value.len() <= LABEL_LENGTH_MAX);
         labels
@@ -140,6 +167,7 @@ mod tests {
             failures: Some(2),
             settled: true,
             retry: RetryToken::of("Mon Nov 23 17:14:54 UTC 2026"),
+            tested: Some(Tested::Passed),
         }
     }
 
@@ -158,7 +186,7 @@ mod tests {
             assert!(value.len() <= 63, "{key}: {value}");
             assert!(value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'.'), "{key}: {value}");
         }
-        assert_eq!(marks().labels(Revision(99_999_999)).len(), 5);
+        assert_eq!(marks().labels(Revision(99_999_999)).len(), 6);
         assert!(!marks().labels(Revision(100_000_000)).contains_key(FINGERPRINT));
     }
 

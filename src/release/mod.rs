@@ -19,6 +19,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::manifest::hooks::{DeletePolicy, Event};
+
 pub use name::{InvalidReleaseName, ReleaseName};
 pub use time::Time;
 
@@ -185,7 +187,7 @@ pub enum ApplyMethod {
     ServerSide,
 }
 
-/// A hook as the record keeps it. This release of Pintle stores and shows hooks; it runs none.
+/// A hook as the record keeps it, with its last run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Hook {
@@ -210,6 +212,23 @@ pub struct Hook {
     pub output_log_policies: Vec<String>,
 }
 
+impl Hook {
+    /// Whether the hook runs at this event.
+    pub fn runs_at(&self, event: Event) -> bool {
+        self.events.iter().any(|word| word == event.as_str())
+    }
+
+    /// Whether its object is deleted at this point. A hook that names no policy has the first one, as in Helm;
+    /// definitions of kinds are never deleted: all objects of their kinds would go along.
+    pub fn is_deleted(&self, policy: DeletePolicy) -> bool {
+        let named = match self.delete_policies.as_slice() {
+            [] => policy == DeletePolicy::BeforeHookCreation,
+            words => words.iter().any(|word| word == policy.as_str()),
+        };
+        named && self.kind != "CustomResourceDefinition"
+    }
+}
+
 /// The last run of a hook.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -220,6 +239,12 @@ pub struct HookExecution {
     pub completed_at: Option<Time>,
     /// `Running`, `Succeeded`, `Failed`, `Unknown`; empty before the first run.
     pub phase: String,
+}
+
+impl HookExecution {
+    pub const RUNNING: &str = "Running";
+    pub const SUCCEEDED: &str = "Succeeded";
+    pub const FAILED: &str = "Failed";
 }
 
 /// The chart inside a record: enough to render it again, without its subcharts (Helm stores none).

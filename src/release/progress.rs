@@ -35,6 +35,76 @@ pub struct Progress {
     /// Why applying can never succeed, once that is known; the next decision gives the revision up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// The hooks of the attempt, and the one under way.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
+}
+
+/// How far the hooks of an attempt have come.
+///
+/// A hook is begun by writing its [`HookRun`]; only then its object is created, and only then the object's uid is noted.
+/// So a crash leaves either nothing, or a run whose object is found by its name and its stamp.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Hooks {
+    /// How many run before the objects are written, or deleted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub before: u32,
+    /// How many run after its objects; in phase test, how many tests there are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub after: u32,
+    /// How many of the present phase ended well.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub done: u32,
+    /// The one under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<HookRun>,
+    /// Why one failed; what its event leaves behind is still to be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// A hook that was begun and has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookRun {
+    pub object: ObjectId,
+    pub started: Timestamp,
+    /// The object that was created, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Whether its delete policy is `before-hook-creation`: Helm makes such an object anew each time, so it may run again
+    /// where its object is lost.
+    #[serde(default)]
+    pub repeatable: bool,
+    /// Whether its object deletes itself (a Job with `ttlSecondsAfterFinished`), so that its absence proves nothing.
+    #[serde(default)]
+    pub fleeting: bool,
+}
+
+impl Hooks {
+    fn is_empty(&self) -> bool {
+        *self == Hooks::default()
+    }
+
+    /// How many hooks a phase has.
+    pub fn of(&self, phase: Phase) -> u32 {
+        match phase {
+            Phase::Before => self.before,
+            Phase::After | Phase::Test => self.after,
+            Phase::Apply | Phase::Wait | Phase::Ended | Phase::Cleanup | Phase::GivenUp | Phase::Uninstall => 0,
+        }
+    }
+
+    /// The same hooks, with those of no phase begun.
+    #[must_use]
+    pub fn rewound(&self) -> Self {
+        Hooks { before: self.before, after: self.after, ..Hooks::default() }
+    }
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// An object that belonged to somebody else.
@@ -56,10 +126,18 @@ pub struct Recreated {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
+    /// Hooks run before the first object is written, or deleted.
+    Before,
     /// Objects are being written; some may not be yet.
     Apply,
     /// All objects are written; they are watched until healthy.
     Wait,
+    /// Hooks run after all objects are healthy, or gone; or written, where nothing is waited for.
+    After,
+    /// The revision is deployed and its tests run.
+    Test,
+    /// The hooks of the last phase are through; the record is to say so.
+    Ended,
     /// The attempt failed: what it created is being deleted.
     Cleanup,
     /// The attempt failed, and its objects stand until something is done about them. Kept for what stood before it.
@@ -95,10 +173,31 @@ mod tests {
             taken: vec![],
             recreate: vec![],
             failure: None,
+            hooks: Hooks::default(),
         };
         let text = progress.encode();
         insta::assert_snapshot!(text, @r#"{"owner":"pintle-0","phase":"wait","started":"2026-11-23T12:00:00Z","deadline":"2026-11-23T12:05:00Z"}"#);
         assert_eq!(Progress::decode(&text), Some(progress));
+    }
+
+    #[test]
+    fn hook_under_way_reads_back() {
+        let run = HookRun {
+            object: ObjectId::of(
+                &serde_json::json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}}),
+            )
+            .unwrap(),
+            started: "2026-11-23T12:00:00Z".parse().unwrap(),
+            uid: Some("u-1".to_owned()),
+            repeatable: true,
+            fleeting: false,
+        };
+        let hooks = Hooks { before: 2, done: 1, run: Some(run), ..Hooks::default() };
+        assert_eq!((hooks.of(Phase::Before), hooks.of(Phase::After)), (2, 0));
+        let text = serde_json::to_string(&hooks).unwrap();
+        insta::assert_snapshot!(text, @r#"{"before":2,"done":1,"run":{"object":{"group":"batch","kind":"Job","name":"a"},"started":"2026-11-23T12:00:00Z","uid":"u-1","repeatable":true,"fleeting":false}}"#);
+        assert_eq!(serde_json::from_str::<Hooks>(&text).unwrap(), hooks);
+        assert_eq!(hooks.rewound(), Hooks { before: 2, ..Hooks::default() });
     }
 
     #[test]
