@@ -731,21 +731,6 @@ async fn second_helm_release_for_one_release_is_refused_by_name_and_inherits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chart_with_hooks_is_refused_by_name() {
-    let chart = AnyChart::push();
-    with_running(chart.good(), |street| async move {
-        let hook = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate",
-            "annotations": {"helm.sh/hook": "pre-upgrade"}}, "spec": {"template": {"spec": {"restartPolicy": "Never",
-            "containers": [{"name": "migrate", "image": "registry.example.com/migrate:1"}]}}}});
-        let says =
-            ["upgrade to any 1.0.0: ", "any/templates/objects.yaml", "Job migrate", "runs no hooks", "revision 1"];
-        street.change(among_good_ones(hook), stalled("HooksUnsupported", &says)).await;
-        street.settles().await
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn record_that_fits_into_no_secret_is_refused_before_the_first_write() {
     let chart = AnyChart::push();
     with_running(chart.good(), |street| async move {

@@ -307,6 +307,8 @@ impl House {
         let (group, version, plural) = match kind {
             "Deployment" => ("apps", "v1", "deployments"),
             "StatefulSet" => ("apps", "v1", "statefulsets"),
+            "Job" => ("batch", "v1", "jobs"),
+            "Pod" => ("", "v1", "pods"),
             "ConfigMap" => ("", "v1", "configmaps"),
             "PersistentVolumeClaim" => ("", "v1", "persistentvolumeclaims"),
             "Secret" => ("", "v1", "secrets"),

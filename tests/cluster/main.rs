@@ -9,6 +9,7 @@ mod bad_input;
 mod env;
 mod faults;
 mod git_sync;
+mod hooks;
 mod house;
 mod lifecycle;
 mod proxy;

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use pintle::manifest::hooks::Event;
 use pintle::plan::rules::{Remedy, UpgradeRules, Wait};
-use pintle::plan::{Action, Decision, Health, Reason};
+use pintle::plan::{Action, Decision, Health, HookState, Reason, TestRules};
 use pintle::release::Status;
 use pintle::release::marks::RetryToken;
 use pintle::release::progress::Phase;
 
-use crate::world::{Record, World, cause, fingerprint};
+use crate::world::{Counts, Record, World, cause, fingerprint};
 
 /// More steps than any walk needs: a walk that takes so many turns in a circle.
 const STEPS_MAX: usize = 100;
@@ -70,6 +71,8 @@ struct Luck {
     retries: usize,
     helm: usize,
     deletions: usize,
+    /// Objects of hooks that go while they are waited for.
+    losses: usize,
 }
 
 /// Something that happens in the world outside.
@@ -92,8 +95,14 @@ fn walk(world: &mut World, chooser: &mut Chooser, mut luck: Luck) -> BTreeMap<ch
             happen(world, &mut luck, possible[index]);
         }
         answer_health(world, chooser);
+        answer_hook(world, chooser, &mut luck);
         let decision = world.decide();
         assert_sane(world);
+        if let (Reason::HooksFailed { .. }, Some(time)) = (&decision.reason, decision.again_in) {
+            // A release that is deleted waits with its failed hook.
+            world.pass(time);
+            continue;
+        }
         at_rest = decision.action == Action::Nothing;
         if at_rest {
             // Either nothing ever happens again, or something happens now.
@@ -168,6 +177,25 @@ fn answer_health(world: &mut World, chooser: &mut Chooser) {
     }
 }
 
+/// The object of a hook ends well, badly, takes its time, or is gone.
+fn answer_hook(world: &mut World, chooser: &mut Chooser, luck: &mut Luck) {
+    if !world.is_at_hook() {
+        return;
+    }
+    match chooser.choose(3 + usize::from(luck.losses > 0)) {
+        0 => world.hook = HookState::Succeeded,
+        1 => world.hook = HookState::Failed(cause("has failed")),
+        2 => {
+            world.hook = HookState::Running(cause("is not complete"));
+            world.pass(SignedDuration::from_mins(3));
+        }
+        _ => {
+            luck.losses -= 1;
+            world.hook_object = None;
+        }
+    }
+}
+
 /// Carries the action out, perhaps dying after some of its writes.
 fn act(world: &mut World, chooser: &mut Chooser, luck: &mut Luck, decision: &Decision) {
     if luck.crashes > 0 {
@@ -191,6 +219,17 @@ fn act(world: &mut World, chooser: &mut Chooser, luck: &mut Luck, decision: &Dec
 fn assert_sane(world: &World) {
     let deployed = world.records.iter().filter(|record| record.release.info.status == Status::Deployed).count();
     assert!(deployed <= 1, "{deployed} revisions are deployed: {}", world.history_line());
+}
+
+/// Each hook of each revision ran once, whatever crashed; a `pre-delete` hook that failed is tried again.
+fn assert_no_hook_ran_twice(world: &World) {
+    let mut seen = std::collections::BTreeMap::new();
+    for (revision, event, index) in &world.hook_runs {
+        if *event != Event::PreDelete {
+            *seen.entry((revision.0, event.as_str(), index)).or_insert(0) += 1;
+        }
+    }
+    assert!(seen.values().all(|count| *count == 1), "{seen:?}: {}", world.history_line());
 }
 
 /// What holds when nothing is left to do.
@@ -275,6 +314,123 @@ fn every_install_settles_within_its_budget() {
             assert!(attempts[&'a'] <= retries as usize + 1, "{attempts:?}: {}", world.history_line());
         });
     }
+}
+
+/// `a` runs and `b` is desired, with so many hooks before and after its objects; rollbacks run none, so that there are
+/// not more walks than can be walked.
+fn hooked(start: World, before: u32, after: u32) -> World {
+    let mut world = start;
+    (world.want, world.hooks) = ('b', Counts { before, after, ..Counts::default() });
+    world.policy.hooks.disable_rollback = true;
+    world.policy.uninstall_timeout = SignedDuration::from_secs(20);
+    world
+}
+
+#[test]
+fn hooks_of_every_upgrade_run_once_and_settle_within_the_budget() {
+    for (before, after) in [(2, 0), (0, 2), (1, 1)] {
+        all_walks(|chooser| {
+            let mut world = hooked(World::running_a(), before, after);
+            world.policy.upgrade_retries = 1;
+            let attempts = walk(&mut world, chooser, Luck::default());
+            assert!(attempts[&'b'] <= 2, "{attempts:?}: {}", world.history_line());
+            assert_no_hook_ran_twice(&world);
+        });
+    }
+}
+
+#[test]
+fn hooks_of_rollbacks_run_once_and_settle() {
+    let walks = all_walks(|chooser| {
+        let mut world = hooked(World::running_a(), 1, 1);
+        world.policy.hooks.disable_rollback = false;
+        walk(&mut world, chooser, Luck::default());
+        assert_no_hook_ran_twice(&world);
+    });
+    assert!(walks > 500, "{walks}");
+}
+
+#[test]
+fn hooks_with_a_crash_between_any_two_writes_run_once() {
+    for start in [World::empty(), World::running_a()] {
+        for only_once in [false, true] {
+            let walks = all_walks(|chooser| {
+                let mut world = hooked(start.clone(), 1, 1);
+                world.hooks.only_once = only_once;
+                walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() });
+                assert_no_hook_ran_twice(&world);
+            });
+            assert!(walks > 500, "{walks}");
+        }
+    }
+}
+
+#[test]
+fn hook_whose_object_is_lost_runs_again_only_where_its_policy_says_so() {
+    for only_once in [false, true] {
+        all_walks(|chooser| {
+            let mut world = hooked(World::running_a(), 1, 1);
+            world.hooks.only_once = only_once;
+            walk(&mut world, chooser, Luck { losses: 1, ..Luck::default() });
+            if only_once {
+                assert_no_hook_ran_twice(&world);
+            }
+        });
+    }
+}
+
+#[test]
+fn changes_of_mind_while_hooks_run_settle_on_the_last_one() {
+    for (before, after) in [(1, 0), (0, 1)] {
+        all_walks(|chooser| {
+            let mut world = hooked(World::running_a(), before, after);
+            walk(&mut world, chooser, Luck { changes: 1, ..Luck::default() });
+            assert_no_hook_ran_twice(&world);
+        });
+    }
+}
+
+#[test]
+fn tests_of_every_revision_settle_within_the_budget() {
+    let chances = [Luck { crashes: 1, ..Luck::default() }, Luck { changes: 1, ..Luck::default() }];
+    for (start, luck) in [World::empty(), World::running_a()].into_iter().zip(chances) {
+        for ignored in [false, true] {
+            let walks = all_walks(|chooser| {
+                let mut world = hooked(start.clone(), 0, 0);
+                world.hooks.tests = 1;
+                world.policy.hooks.tests = Some(TestRules {
+                    timeout: SignedDuration::from_mins(5),
+                    ignore_after_install: ignored,
+                    ignore_after_upgrade: ignored,
+                    filters: Vec::new(),
+                });
+                let attempts = walk(&mut world, chooser, luck);
+                assert!(attempts.values().all(|count| *count <= 2), "{attempts:?}: {}", world.history_line());
+                assert_no_hook_ran_twice(&world);
+            });
+            assert!(walks > 100, "{walks}");
+        }
+    }
+}
+
+#[test]
+fn deletion_at_any_moment_of_a_hook_leaves_nothing() {
+    for (before, after) in [(1, 0), (0, 1)] {
+        all_walks(|chooser| {
+            let mut world = hooked(World::running_a(), before, after);
+            walk(&mut world, chooser, Luck { deletions: 1, ..Luck::default() });
+        });
+    }
+}
+
+#[test]
+fn uninstall_with_hooks_and_a_crash_between_any_two_writes_leaves_nothing() {
+    all_walks(|chooser| {
+        let mut world = hooked(World::running_a(), 1, 1);
+        world.asks.deleted_at = Some(world.now);
+        walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() });
+        assert!(world.records.is_empty() && world.live.is_none());
+    });
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use jiff::{SignedDuration, Timestamp};
+use pintle::manifest::hooks::Event;
 use pintle::manifest::id::ObjectId;
+use pintle::plan::hooks::{self, HookState};
 use pintle::plan::outcome::Done;
 use pintle::plan::{
     Action, Asks, Cause, Comparison, Decision, Desired, FailedAttempt, Failure, Health, Observed, Outcome, Policy,
@@ -14,8 +16,8 @@ use pintle::plan::{
 };
 use pintle::release::digest::{Fingerprint, Inputs};
 use pintle::release::history::{Entry, History};
-use pintle::release::marks::{self, Marks};
-use pintle::release::progress::{ANNOTATION, Phase, Progress};
+use pintle::release::marks::{self, Marks, Tested};
+use pintle::release::progress::{ANNOTATION, HookRun, Hooks, Phase, Progress};
 use pintle::release::{ChartVersion, Info, ReleaseId, ReleaseName, ReleaseSummary, Revision, Status};
 
 /// One stored revision, and which content it has.
@@ -46,10 +48,28 @@ pub(crate) struct World {
     pub(crate) comparison: Option<Comparison>,
     pub(crate) failed_attempt: Option<FailedAttempt>,
     pub(crate) finalizer: bool,
+    /// How many hooks and tests every content has.
+    pub(crate) hooks: Counts,
+    /// How the hook that is looked at is doing, as long as its object stands.
+    pub(crate) hook: HookState,
+    /// The object of a hook, and which run it is of.
+    pub(crate) hook_object: Option<(Revision, Event, u32)>,
+    /// Every object of a hook that was ever created.
+    pub(crate) hook_runs: Vec<(Revision, Event, u32)>,
     /// Writes until the controller dies.
     pub(crate) writes_left: Option<usize>,
     /// All writes so far.
     pub(crate) writes: usize,
+}
+
+/// How many hooks run at each turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) before: u32,
+    pub(crate) after: u32,
+    pub(crate) tests: u32,
+    /// Whether their delete policy is not `before-hook-creation`.
+    pub(crate) only_once: bool,
 }
 
 /// The controller died in the middle of an action.
@@ -121,6 +141,10 @@ impl World {
             comparison: None,
             failed_attempt: None,
             finalizer: true,
+            hooks: Counts::default(),
+            hook: HookState::Succeeded,
+            hook_object: None,
+            hook_runs: Vec::new(),
             writes_left: None,
             writes: 0,
         }
@@ -141,6 +165,7 @@ impl World {
         Observed {
             history: self.records.iter().map(entry).collect::<History>(),
             health: self.health.clone(),
+            hook: if self.is_at_hook() { self.hook.clone() } else { HookState::Absent },
             unhealthy_since: self.unhealthy_since,
             rival: self.rival.clone(),
             comparison: self.comparison,
@@ -183,6 +208,130 @@ impl World {
         newest.is_some_and(|progress| progress.phase == Phase::Wait)
     }
 
+    /// The run that the progress names, where its object was seen.
+    pub(crate) fn hook_begun(&self) -> Option<(Revision, Event, u32)> {
+        let newest = self.newest()?;
+        let progress = newest.progress.as_ref()?;
+        progress.hooks.run.as_ref()?.uid.as_ref()?;
+        let event = hooks::event(newest.release.info.status, progress.phase)?;
+        Some((newest.release.revision, event, progress.hooks.done))
+    }
+
+    /// Whether the object of the hook under way stands, so that it matters how it is doing.
+    pub(crate) fn is_at_hook(&self) -> bool {
+        self.hook_begun().is_some_and(|begun| self.hook_object == Some(begun))
+    }
+
+    /// Writes the newest revision's progress.
+    fn write_progress(&mut self, revision: Revision, change: impl FnOnce(&mut Progress)) -> Result<(), Crash> {
+        self.write()?;
+        change(self.record(revision).progress.as_mut().expect("work is under way on it"));
+        Ok(())
+    }
+
+    fn run_hook(&mut self, revision: Revision, event: Event, index: u32) -> Result<Done, Crash> {
+        let (now, only_once) = (self.now, self.hooks.only_once);
+        let progress = self.record(revision).progress.clone().expect("work is under way on it");
+        if progress.phase != hooks::phase(event) || progress.failure.is_some() {
+            self.write_progress(revision, |progress| {
+                progress.phase = hooks::phase(event);
+                progress.failure = None;
+                progress.hooks = progress.hooks.rewound();
+                progress.deadline = now + TIMEOUT;
+            })?;
+        }
+        let run = self.record(revision).progress.as_ref().and_then(|progress| progress.hooks.run.clone());
+        let this = (revision, event, index);
+        let was_begun = run.as_ref().is_some_and(|run| run.uid.is_none());
+        if !was_begun {
+            if self.hook_object.is_some() && !only_once {
+                self.write()?;
+                self.hook_object = None;
+            }
+            self.write_progress(revision, |progress| {
+                let run = HookRun {
+                    object: cause("").object,
+                    started: now,
+                    uid: None,
+                    repeatable: !only_once,
+                    fleeting: false,
+                };
+                if progress.hooks.run.replace(run).is_none() {
+                    progress.deadline = now + TIMEOUT;
+                }
+            })?;
+        }
+        if self.hook_object != Some(this) {
+            self.write()?;
+            self.hook_object = Some(this);
+            self.hook_runs.push(this);
+        }
+        self.write_progress(revision, |progress| {
+            progress.hooks.run.as_mut().expect("it was begun above").uid = Some("u".to_owned());
+        })?;
+        Ok(Done::Recorded { revision })
+    }
+
+    fn leave_hooks(&mut self, revision: Revision, event: Event) -> Result<Done, Crash> {
+        let now = self.now;
+        self.write_progress(revision, |progress| match progress.hooks.failure.take() {
+            Some(failure) => {
+                progress.failure = Some(failure);
+                progress.deadline = now + hooks::DELETE_RETRY;
+            }
+            None => {
+                progress.hooks = progress.hooks.rewound();
+                progress.phase = match (progress.phase, event) {
+                    (Phase::Before, Event::PreDelete) => Phase::Uninstall,
+                    (Phase::Before, _) => Phase::Apply,
+                    _ => Phase::Ended,
+                };
+                if progress.phase == Phase::Apply {
+                    (progress.started, progress.deadline) = (now, now + TIMEOUT);
+                }
+            }
+        })?;
+        Ok(Done::Recorded { revision })
+    }
+
+    fn uninstall(&mut self, revision: Revision, keep_history: bool, keep: &[ObjectId]) -> Result<Done, Crash> {
+        let (now, counts) = (self.now, self.hooks);
+        if self.record(revision).release.info.status != Status::Uninstalling {
+            self.write()?;
+            let record = self.record(revision);
+            record.release.info.status = Status::Uninstalling;
+            let phase = if counts.before > 0 { Phase::Before } else { Phase::Uninstall };
+            record.progress = Some(progress(now, phase, keep.to_vec(), counts));
+            if counts.before > 0 || counts.after > 0 {
+                return Ok(Done::Recorded { revision });
+            }
+        }
+        let phase = self.record(revision).progress.as_ref().map(|progress| progress.phase);
+        if !matches!(phase, Some(Phase::After | Phase::Ended)) {
+            self.write()?;
+            self.live = None;
+            if counts.after > 0 {
+                return self.run_hook(revision, Event::PostDelete, 0);
+            }
+        }
+        if keep_history {
+            for deployed in self.observed().history.deployed_besides(revision) {
+                self.write()?;
+                self.record(deployed).release.info.status = Status::Superseded;
+            }
+            self.write()?;
+            let record = self.record(revision);
+            record.release.info.status = Status::Uninstalled;
+            record.progress = None;
+            return Ok(Done::Deleted);
+        }
+        while !self.records.is_empty() {
+            self.write()?;
+            self.records.remove(0);
+        }
+        Ok(Done::Deleted)
+    }
+
     fn write(&mut self) -> Result<(), Crash> {
         if let Some(left) = &mut self.writes_left {
             *left = left.checked_sub(1).ok_or(Crash)?;
@@ -213,30 +362,53 @@ impl World {
                 self.apply(*revision)?
             }
             Action::ContinueApply { revision } => self.apply(*revision)?,
+            Action::RunHook { revision, event, index } => self.run_hook(*revision, *event, *index)?,
+            Action::EndHook { revision, failure, .. } => {
+                let now = self.now;
+                self.write_progress(*revision, |progress| {
+                    progress.hooks.run = None;
+                    progress.hooks.failure.clone_from(failure);
+                    progress.hooks.done += u32::from(failure.is_none());
+                    progress.deadline = now + TIMEOUT;
+                })?;
+                Done::Recorded { revision: *revision }
+            }
+            Action::LeaveHooks { revision, event } => self.leave_hooks(*revision, *event)?,
             Action::MarkDeployed { revision, supersede, description, verified } => {
                 for other in supersede {
                     self.write()?;
-                    self.record(*other).release.info.status = Status::Superseded;
+                    let other = self.record(*other);
+                    other.release.info.status = Status::Superseded;
+                    other.progress = None;
                 }
                 self.write()?;
+                let (now, tests) = (self.now, self.hooks.tests);
+                let asks_for_tests = self.policy.hooks.tests.is_some();
                 let record = self.record(*revision);
+                let is_tested = asks_for_tests && record.release.info.rollback_revision.is_none();
+                let under_way = record.progress.take().filter(|_| is_tested && tests > 0);
                 record.release.info.status = Status::Deployed;
                 record.release.info.description = description.clone();
-                record.progress = None;
-                let marks = Marks { verified: *verified, ..Marks::read(&record.labels, *revision) };
+                let tested = (is_tested && tests == 0).then_some(Tested::Passed);
+                record.progress = under_way.map(|under_way| {
+                    let counts = Counts { after: tests, ..Counts::default() };
+                    progress(now, Phase::Test, under_way.existed, counts)
+                });
+                let marks = Marks { verified: *verified, tested, ..Marks::read(&record.labels, *revision) };
                 marks.write(*revision, &mut record.labels);
                 Done::Recorded { revision: *revision }
             }
             Action::MarkFailed { revision, cause, failures, clean_up } => {
                 self.write()?;
                 let record = self.record(*revision);
+                let tested = (record.release.info.status == Status::Deployed).then_some(Tested::Failed);
                 record.release.info.status = Status::Failed;
                 record.release.info.description = cause.clone();
                 if let Some(progress) = &mut record.progress {
                     progress.phase = if *clean_up { Phase::Cleanup } else { Phase::GivenUp };
                 }
                 if let Some(failures) = failures {
-                    let marks = Marks { failures: Some(*failures), ..Marks::read(&record.labels, *revision) };
+                    let marks = Marks { failures: Some(*failures), tested, ..Marks::read(&record.labels, *revision) };
                     marks.write(*revision, &mut record.labels);
                 }
                 Done::Recorded { revision: *revision }
@@ -275,6 +447,7 @@ impl World {
                 self.write()?;
                 let record = self.record(*revision);
                 marks.write(*revision, &mut record.labels);
+                record.progress = None;
                 Done::Recorded { revision: *revision }
             }
             Action::PruneHistory { revisions } => {
@@ -284,31 +457,7 @@ impl World {
                 }
                 Done::Pruned { revisions: revisions.clone() }
             }
-            Action::Uninstall { revision, keep_history, keep } => {
-                self.write()?;
-                let now = self.now;
-                let record = self.record(*revision);
-                record.release.info.status = Status::Uninstalling;
-                record.progress = Some(progress(now, Phase::Uninstall, keep.clone()));
-                self.write()?;
-                self.live = None;
-                if *keep_history {
-                    for deployed in self.observed().history.deployed_besides(*revision) {
-                        self.write()?;
-                        self.record(deployed).release.info.status = Status::Superseded;
-                    }
-                    self.write()?;
-                    let record = self.record(*revision);
-                    record.release.info.status = Status::Uninstalled;
-                    record.progress = None;
-                    return Ok(Outcome::done(Done::Deleted));
-                }
-                while !self.records.is_empty() {
-                    self.write()?;
-                    self.records.remove(0);
-                }
-                Done::Deleted
-            }
+            Action::Uninstall { revision, keep_history, keep } => self.uninstall(*revision, *keep_history, keep)?,
             Action::RemoveFinalizer => {
                 self.write()?;
                 self.finalizer = false;
@@ -330,12 +479,15 @@ impl World {
         // Creating a Secret that exists is refused: the fence between two controllers.
         assert!(self.records.iter().all(|record| record.release.revision != revision), "{revision} exists");
         let mut labels = self.newest().map(|newest| marks::without(&newest.labels)).unwrap_or_default();
+        let runs_none = status == Status::PendingRollback && self.policy.hooks.disable_rollback;
+        let hooks = if runs_none { Counts::default() } else { self.hooks };
+        let phase = if hooks.before > 0 { Phase::Before } else { Phase::Apply };
         let retry = self.asks.retry.clone().filter(|_| rollback_of.is_none());
         Marks { fingerprint: Some(fingerprint(content)), retry, ..Marks::default() }.write(revision, &mut labels);
         self.records.push(Record {
             release: self.summary(revision, status, content, rollback_of),
             labels,
-            progress: Some(progress(self.now, Phase::Apply, existed)),
+            progress: Some(progress(self.now, phase, existed, hooks)),
             content,
         });
         Ok(())
@@ -366,13 +518,16 @@ impl World {
     }
 
     fn apply(&mut self, revision: Revision) -> Result<Done, Crash> {
+        if self.record(revision).progress.as_ref().is_some_and(|progress| progress.phase == Phase::Before) {
+            return Ok(Done::Stored { revision });
+        }
         self.write()?;
         self.live = Some(self.record(revision).content);
         self.write()?;
         let now = self.now;
         let record = self.record(revision);
-        let existed = record.progress.take().map(|progress| progress.existed).unwrap_or_default();
-        record.progress = Some(progress(now, Phase::Wait, existed));
+        let Progress { existed, hooks, .. } = record.progress.take().expect("work is under way on it");
+        record.progress = Some(Progress { hooks, ..progress(now, Phase::Wait, existed, Counts::default()) });
         Ok(Done::Stored { revision })
     }
 
@@ -405,16 +560,19 @@ impl World {
     }
 }
 
-fn progress(now: Timestamp, phase: Phase, existed: Vec<ObjectId>) -> Progress {
-    let deadline = now + SignedDuration::from_mins(5);
+const TIMEOUT: SignedDuration = SignedDuration::from_mins(5);
+
+fn progress(now: Timestamp, phase: Phase, existed: Vec<ObjectId>, counts: Counts) -> Progress {
+    let hooks = Hooks { before: counts.before, after: counts.after, ..Hooks::default() };
     Progress {
         owner: "pintle-0".to_owned(),
         phase,
         started: now,
-        deadline,
+        deadline: now + TIMEOUT,
         existed,
         taken: Vec::new(),
         recreate: Vec::new(),
         failure: None,
+        hooks,
     }
 }
