@@ -19,7 +19,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::ObjectRef;
 use super::conditions::Conditions;
 use super::helm_release::{FailedAttemptStatus, HelmReleaseStatus, RevisionStatus, TakenObject};
-use crate::manifest::hooks::Event as HookEvent;
 use crate::manifest::id::ObjectId;
 use crate::plan::decide::{UNHEALTHY_AFTER, unwell_for};
 use crate::plan::hooks::describe;
@@ -287,10 +286,13 @@ impl Story<'_> {
             (None, _) if newest.status() == Status::Deployed && newest.progress.is_some() => {
                 set.add("TestSuccess", "Unknown", "AwaitingTests", &format!("revision {revision} is being tested"));
             }
-            (None, _) if newest.rollback_of().is_some() => {
-                set.keep("TestSuccess");
+            (None, _) => {
+                let failed = self.facts.observed.history.newest_failure();
+                let failed = failed.filter(|it| newest.rollback_of().is_some() && it.marks.tested.is_some());
+                if let Some(failed) = failed {
+                    set.add("TestSuccess", "False", "TestFailed", &failed.release.info.description);
+                }
             }
-            (None, _) => {}
         }
     }
 
@@ -439,8 +441,11 @@ impl Story<'_> {
             (Action::Wait { .. }, Reason::WaitingForHealth { why, .. }) => {
                 format!("{}: {why}", newest.map(describe_work).unwrap_or_default())
             }
-            (_, Reason::HooksFailed { event: HookEvent::PreDelete, message }) => {
+            (Action::Nothing, Reason::HooksFailed { message, .. }) => {
                 format!("uninstalling: {message}; trying again")
+            }
+            (Action::Uninstall { .. }, Reason::HooksFailed { message, .. }) => {
+                format!("uninstalling without waiting any longer: {message}")
             }
             (
                 Action::RunHook { .. }
@@ -570,6 +575,10 @@ impl Story<'_> {
                 if matches!(self.outcome.done, Done::Deleting { .. }) =>
             {
                 after
+            }
+            // The status is where the failure is kept.
+            Action::Stamp { .. } if matches!(self.decision.reason, Reason::TestsIgnored { .. }) => {
+                Wake::After(SignedDuration::ZERO)
             }
             _ => Wake::Now,
         }

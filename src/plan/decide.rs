@@ -530,17 +530,19 @@ fn remove(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
         }
     }
     let overdue = desired.asks.deleted_at.is_some_and(|at| now.duration_since(at) > desired.policy.uninstall_timeout);
-    if let (Status::Uninstalling, Some(progress)) = (newest.status(), &newest.progress)
-        && let Some(decision) = delete_hooks(observed, desired, newest, progress, now)
-    {
-        return decision;
-    }
     let keep_history = desired.policy.rules.uninstall.keep_history;
-    Action::Uninstall { revision: newest.revision(), keep_history, keep: Vec::new() }.because(if overdue {
-        Reason::UninstallOverdue
-    } else {
-        Reason::Deleted
-    })
+    let uninstall = Action::Uninstall { revision: newest.revision(), keep_history, keep: Vec::new() };
+    if let (Status::Uninstalling, Some(progress)) = (newest.status(), &newest.progress) {
+        if let Some(decision) = delete_hooks(observed, desired, newest, progress, now) {
+            return decision;
+        }
+        if let (Phase::Before, Some(message)) = (progress.phase, progress.failure.clone()) {
+            let reason = Reason::HooksFailed { event: Event::PreDelete, message };
+            return uninstall.because(reason);
+        }
+    }
+    let is_gone = newest.progress.as_ref().is_some_and(|it| matches!(it.phase, Phase::After | Phase::Ended));
+    uninstall.because(if overdue && !is_gone { Reason::UninstallOverdue } else { Reason::Deleted })
 }
 
 /// The HelmRelease goes and the release stays. What is under way is ended first: helm waits for a pending revision.

@@ -130,7 +130,7 @@ async fn hooks_of_each_event_run_in_the_order_of_their_weights() {
         assert_eq!(runs(&house), order);
         let first = uid(&house, "Job", "first-a").await.unwrap();
         assert!(house.helm(&["get", "hooks", "web"]).contains("name: first-a"));
-        assert!(!house.helm(&["get", "hooks", "web"]).contains("pintle.dev"), "the stored manifest is Helm's");
+        assert!(!house.helm(&["get", "hooks", "web"]).contains("pintle.dev/hook"), "the stored manifest is Helm's");
 
         apply(&house, &hooks("2"), json!({})).await;
         house.wait_ready(2).await;
@@ -207,7 +207,8 @@ async fn hooks_leave_behind_what_helm_leaves_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_pre_upgrade_hook_is_rolled_back_and_the_old_pods_are_never_touched() {
     with_controller(|house: Arc<House>| async move {
-        apply(&house, &[deployment("1"), job("migrate", "pre-upgrade", 0, "1")], json!({})).await;
+        let back = job("back", "pre-rollback,post-rollback", 0, "1");
+        apply(&house, &[deployment("1"), job("migrate", "pre-upgrade", 0, "1"), back], json!({})).await;
         house.wait_ready(1).await;
         let before = (uid(&house, "Deployment", "web").await, names(&house, "Pod").await);
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"},
@@ -237,6 +238,7 @@ async fn failed_pre_upgrade_hook_is_rolled_back_and_the_old_pods_are_never_touch
         let failed: Value =
             serde_json::from_str(&house.helm(&["status", "web", "--revision", "2", "-o", "json"])).unwrap();
         assert_eq!(failed["hooks"][0]["last_run"]["phase"], "Failed");
+        assert_eq!(runs(&house), ["back Succeeded"], "the rollback ran its own");
         let events = house.objects("Event").list(&ListParams::default()).await.unwrap();
         let events = serde_json::to_string(&events.items).unwrap();
         assert!(events.contains("HookFailed") && !events.contains("migrate begins"), "logs stay out of Events");
@@ -250,6 +252,7 @@ async fn failed_hook_of_an_install_is_cleaned_up_by_its_policies() {
         let objects = [
             config("plain", "1"),
             deleted("hook-succeeded", job("made", "post-install", 0, "1")),
+            job("stays", "post-install", 0, "1"),
             deleted("hook-failed", job("broken", "post-install", 1, "1-fail")),
             job("never", "post-install", 2, "1"),
         ];
@@ -257,8 +260,20 @@ async fn failed_hook_of_an_install_is_cleaned_up_by_its_policies() {
         let object = house.wait("held", held(1)).await;
         house.wait_for("ConfigMap", "plain", "gone", |object| object.is_none()).await;
         assert!(summary(&object).contains("post-install hook Job"), "{}", summary(&object));
-        assert_eq!(names(&house, "Job").await, [] as [String; 0]);
-        assert_eq!(runs(&house), ["made Succeeded", "broken Failed"]);
+        assert_eq!(names(&house, "Job").await, ["stays"]);
+        assert_eq!(runs(&house), ["made Succeeded", "stays Succeeded", "broken Failed"]);
+        // The real helm fails in the same way, and leaves the same.
+        with_temp_ns(|theirs: Arc<House>| async move {
+            let work = Folder::new();
+            let values = work.path.join("values.json");
+            std::fs::write(&values, json!({"objects": objects}).to_string()).unwrap();
+            let mut install = Command::new(env("HELM"));
+            install.args(["install", "web", chart_url().await, "--plain-http", "--namespace", &theirs.namespace]);
+            assert!(!install.arg("-f").arg(&values).output().unwrap().status.success());
+            assert_eq!(names(&theirs, "Job").await, ["stays"]);
+            assert_eq!(runs(&theirs), runs(&house));
+        })
+        .await;
     })
     .await;
 }
@@ -326,6 +341,8 @@ async fn tests_run_after_the_release_is_healthy_and_a_failed_one_rolls_back() {
         apply(&house, &objects("3", "2-fail"), json!({"test": ignoring})).await;
         let object = house.wait_ready(4).await;
         assert_eq!(find(&object, "TestSuccess").unwrap(), ("False".into(), "TestFailed".into()));
+        let condition = object.status.unwrap().conditions.into_iter().find(|it| it.type_ == "TestSuccess").unwrap();
+        assert!(condition.message.contains("asks looks around"), "{}", condition.message);
         assert_eq!(house.helm_history().last().unwrap(), "4 deployed");
     })
     .await;

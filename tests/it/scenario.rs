@@ -13,11 +13,11 @@ use pintle::api::HelmReleaseStatus;
 use pintle::api::summarize::{Facts, Wake, failed_attempt, summarize};
 use pintle::plan::outcome::Done;
 use pintle::plan::rules::{Deletion, Remedy, Wait};
-use pintle::plan::{Action, Failure, FailureClass, Health, Outcome};
+use pintle::plan::{Action, Cause, Failure, FailureClass, Health, HookState, Outcome, TestRules};
 use pintle::release::marks::RetryToken;
 use pintle::release::{Revision, Status};
 
-use crate::world::{World, cause};
+use crate::world::{World, cause, hook_id};
 
 /// A world with the status that its HelmRelease shows.
 struct Stage {
@@ -137,6 +137,29 @@ impl Stage {
                 world.health = Health::Failed(cause(words));
                 world.unhealthy_since = world.unhealthy_since.or(Some(world.now));
             }
+            ("hooks", counts) => {
+                let counts: Vec<u32> = counts.split(' ').map(|count| count.parse().unwrap()).collect();
+                (world.hooks.before, world.hooks.after) = (counts[0], counts[1]);
+            }
+            ("tests", count) => {
+                world.hooks.tests = count.parse().unwrap();
+                world.policy.hooks.tests = Some(TestRules {
+                    timeout: SignedDuration::from_mins(5),
+                    ignore_after_install: false,
+                    ignore_after_upgrade: false,
+                    filters: Vec::new(),
+                });
+            }
+            ("ignore-test-failures", _) => {
+                let tests = world.policy.hooks.tests.as_mut().unwrap();
+                (tests.ignore_after_install, tests.ignore_after_upgrade) = (true, true);
+            }
+            ("hook-running", words) => world.hook = HookState::Running(cause_of_hook(words)),
+            ("hook-succeeded", _) => world.hook = HookState::Succeeded,
+            ("hook-failed", words) => world.hook = HookState::Failed(cause_of_hook(words)),
+            ("hook-lost", _) => world.hook_object = None,
+            ("no-rollback-hooks", _) => world.policy.hooks.disable_rollback = true,
+            ("only-once", _) => world.hooks.only_once = true,
             ("pass", time) => world.pass(time.parse::<SignedDuration>().unwrap()),
             ("rejected-as", rest) => self.reject = (rest != "nothing").then(|| failure(rest)),
             ("unresolved-as", rest) => world.target_failure = (rest != "nothing").then(|| failure(rest)),
@@ -233,6 +256,10 @@ impl Stage {
         }
         told
     }
+}
+
+fn cause_of_hook(words: &str) -> Box<Cause> {
+    Box::new(Cause::plain(hook_id(), words))
 }
 
 /// `input bad values`: class, then the message.

@@ -124,6 +124,12 @@ pub(crate) fn cause(words: &str) -> Box<Cause> {
     })
 }
 
+/// Every hook is this Job.
+pub(crate) fn hook_id() -> ObjectId {
+    let [group, kind, namespace, name] = ["batch", "Job", "apps", "migrate"].map(str::to_owned);
+    ObjectId { group, kind, namespace, name }
+}
+
 impl World {
     pub(crate) fn empty() -> Self {
         World {
@@ -249,13 +255,8 @@ impl World {
                 self.hook_object = None;
             }
             self.write_progress(revision, |progress| {
-                let run = HookRun {
-                    object: cause("").object,
-                    started: now,
-                    uid: None,
-                    repeatable: !only_once,
-                    fleeting: false,
-                };
+                let run =
+                    HookRun { object: hook_id(), started: now, uid: None, repeatable: !only_once, fleeting: false };
                 if progress.hooks.run.replace(run).is_none() {
                     progress.deadline = now + TIMEOUT;
                 }
