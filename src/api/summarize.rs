@@ -739,23 +739,37 @@ fn is_leaving(reason: &Reason) -> bool {
 
 /// `Install`, `Upgrade`, `Rollback`: what a revision is, or was when it was pending.
 fn action_word(entry: &Entry) -> &'static str {
-    match (entry.status(), entry.rollback_of()) {
-        (_, Some(_)) => "Rollback",
-        (Status::PendingInstall, None) => "Install",
-        _ => "Upgrade",
+    match entry.rollback_of() {
+        Some(_) => "Rollback",
+        None if is_install(entry) => "Install",
+        None => "Upgrade",
     }
 }
 
 /// `upgrade to podinfo 6.5.0`.
 fn describe_attempt(entry: &Entry) -> String {
-    let info = &entry.release.info;
     let chart = &entry.release.chart;
-    let is_first = entry.revision() == Revision(1) || info.first_deployed == info.last_deployed;
-    match (entry.status(), entry.rollback_of()) {
-        (_, Some(to)) => format!("rollback to revision {to}"),
-        (Status::PendingInstall, None) => format!("install of {chart}"),
-        (Status::Failed, None) if is_first => format!("install of {chart}"),
-        _ => format!("upgrade to {chart}"),
+    match entry.rollback_of() {
+        Some(to) => format!("rollback to revision {to}"),
+        None if is_install(entry) => format!("install of {chart}"),
+        None => format!("upgrade to {chart}"),
+    }
+}
+
+/// Whether a revision is an install, or was one when it was pending.
+fn is_install(entry: &Entry) -> bool {
+    let info = &entry.release.info;
+    match entry.status() {
+        Status::PendingInstall => true,
+        Status::Failed | Status::Deployed => {
+            entry.revision() == Revision::FIRST || info.first_deployed == info.last_deployed
+        }
+        Status::Unknown
+        | Status::Uninstalled
+        | Status::Superseded
+        | Status::Uninstalling
+        | Status::PendingUpgrade
+        | Status::PendingRollback => false,
     }
 }
 

@@ -75,6 +75,7 @@ impl Stage {
         let world = &mut self.world;
         match (word, rest) {
             // The beginning.
+            ("empty", _) => (*world, self.status) = (World::empty(), HelmReleaseStatus::default()),
             ("running", _) => {
                 *world = World::running_a();
                 let _ = self.pass();

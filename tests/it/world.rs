@@ -28,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) progress: Option<Progress>,
     /// The one-letter name of its content.
     pub(crate) content: char,
+    /// Whether its objects were written, or some of them.
+    pub(crate) written: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -235,6 +237,17 @@ impl World {
         Ok(())
     }
 
+    /// The hooks that a revision of this status runs.
+    fn hooks_of(&self, status: Status) -> Counts {
+        let allows = |phase| hooks::event(status, phase).is_some_and(|event| self.policy.hooks.allow(event));
+        let count = |phase, count| if allows(phase) { count } else { 0 };
+        Counts {
+            before: count(Phase::Before, self.hooks.before),
+            after: count(Phase::After, self.hooks.after),
+            ..self.hooks
+        }
+    }
+
     fn run_hook(&mut self, revision: Revision, event: Event, index: u32) -> Result<Done, Crash> {
         let (now, only_once) = (self.now, self.hooks.only_once);
         let progress = self.record(revision).progress.clone().expect("work is under way on it");
@@ -282,10 +295,12 @@ impl World {
             }
             None => {
                 progress.hooks = progress.hooks.rewound();
-                progress.phase = match (progress.phase, event) {
-                    (Phase::Before, Event::PreDelete) => Phase::Uninstall,
-                    (Phase::Before, _) => Phase::Apply,
-                    _ => Phase::Ended,
+                progress.phase = match event {
+                    Event::PreInstall | Event::PreUpgrade | Event::PreRollback => Phase::Apply,
+                    Event::PreDelete => Phase::Uninstall,
+                    Event::PostInstall | Event::PostUpgrade | Event::PostRollback | Event::PostDelete | Event::Test => {
+                        Phase::Ended
+                    }
                 };
                 if progress.phase == Phase::Apply {
                     (progress.started, progress.deadline) = (now, now + TIMEOUT);
@@ -296,7 +311,7 @@ impl World {
     }
 
     fn uninstall(&mut self, revision: Revision, keep_history: bool, keep: &[ObjectId]) -> Result<Done, Crash> {
-        let (now, counts) = (self.now, self.hooks);
+        let (now, counts) = (self.now, self.hooks_of(Status::Uninstalling));
         if self.record(revision).release.info.status != Status::Uninstalling {
             self.write()?;
             let record = self.record(revision);
@@ -307,11 +322,11 @@ impl World {
                 return Ok(Done::Recorded { revision });
             }
         }
-        let phase = self.record(revision).progress.as_ref().map(|progress| progress.phase);
-        if !matches!(phase, Some(Phase::After | Phase::Ended)) {
+        let progress = self.record(revision).progress.clone().expect("it was begun above, or before");
+        if !matches!(progress.phase, Phase::After | Phase::Ended) {
             self.write()?;
             self.live = None;
-            if counts.after > 0 {
+            if progress.hooks.after > 0 {
                 return self.run_hook(revision, Event::PostDelete, 0);
             }
         }
@@ -431,7 +446,9 @@ impl World {
             Action::Supersede { revisions } => {
                 for revision in revisions {
                     self.write()?;
-                    self.record(*revision).release.info.status = Status::Superseded;
+                    let record = self.record(*revision);
+                    record.release.info.status = Status::Superseded;
+                    record.progress = None;
                 }
                 Done::Nothing
             }
@@ -480,8 +497,7 @@ impl World {
         // Creating a Secret that exists is refused: the fence between two controllers.
         assert!(self.records.iter().all(|record| record.release.revision != revision), "{revision} exists");
         let mut labels = self.newest().map(|newest| marks::without(&newest.labels)).unwrap_or_default();
-        let runs_none = status == Status::PendingRollback && self.policy.hooks.disable_rollback;
-        let hooks = if runs_none { Counts::default() } else { self.hooks };
+        let hooks = self.hooks_of(status);
         let phase = if hooks.before > 0 { Phase::Before } else { Phase::Apply };
         let retry = self.asks.retry.clone().filter(|_| rollback_of.is_none());
         Marks { fingerprint: Some(fingerprint(content)), retry, ..Marks::default() }.write(revision, &mut labels);
@@ -490,6 +506,7 @@ impl World {
             labels,
             progress: Some(progress(self.now, phase, existed, hooks)),
             content,
+            written: false,
         });
         Ok(())
     }
@@ -523,6 +540,7 @@ impl World {
             return Ok(Done::Stored { revision });
         }
         self.write()?;
+        self.record(revision).written = true;
         self.live = Some(self.record(revision).content);
         self.write()?;
         let now = self.now;
@@ -543,7 +561,7 @@ impl World {
             }
         }
         self.live = Some(content);
-        self.records.push(Record { release, labels, progress: None, content });
+        self.records.push(Record { release, labels, progress: None, content, written: true });
     }
 
     /// The history in one line: `1 superseded a, 2 failed b, 3 deployed a (of 1)`.
