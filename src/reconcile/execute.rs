@@ -109,18 +109,16 @@ impl<'a> Execution<'a> {
             Action::Supersede { revisions } => self.supersede(revisions).await,
             Action::Relabel { revisions } => self.relabel(revisions).await,
             Action::MarkFailed { revision, cause, failures, clean_up } => {
-                match self.mark_failed(*revision, cause, *failures, *clean_up).await {
-                    // A release that is left behind holds nobody up: what cannot be ended stays as it is.
-                    Err(Stopped { failure, .. }) if self.pass.desired.leaves_release() && !is_transient(&failure) => {
-                        self.remove_finalizer().await
-                    }
-                    step => step,
-                }
+                let step = self.mark_failed(*revision, cause, *failures, *clean_up).await;
+                self.or_leave(step).await
             }
             Action::Rollback { revision, from, to } => self.rollback(*revision, *from, *to).await,
             Action::CleanUp { revision, keep } => self.clean_up(*revision, keep).await,
             Action::Adopt { revision } => self.adopt(*revision).await,
-            Action::Stamp { revision, marks } => self.stamp(*revision, marks).await,
+            Action::Stamp { revision, marks } => {
+                let step = self.stamp(*revision, marks).await;
+                self.or_leave(step).await
+            }
             Action::PruneHistory { revisions } => self.prune_history(revisions).await,
             Action::Uninstall { revision, keep_history, keep } => self.uninstall(*revision, *keep_history, keep).await,
             Action::RemoveFinalizer => self.remove_finalizer().await,
@@ -131,6 +129,16 @@ impl<'a> Execution<'a> {
             Err(Stopped { done, failure }) => {
                 Outcome { done, failure: Some(masked(self.pass, failure)), forced, notices, unread }
             }
+        }
+    }
+
+    /// A release that is left behind holds nobody up: what cannot be ended stays as it is.
+    async fn or_leave(&mut self, step: Step) -> Step {
+        match step {
+            Err(Stopped { failure, .. }) if self.pass.desired.leaves_release() && !is_transient(&failure) => {
+                self.remove_finalizer().await
+            }
+            step => step,
         }
     }
 
