@@ -19,7 +19,7 @@ const WIDTH_MAX: i64 = 1_000_000;
 const NO_VALUE: &[u8] = b"<no value>";
 
 /// Where Go prints a memory address, which differs from run to run, this is printed.
-const POINTER: u64 = 0xc0_0000_0000;
+const POINTER: u64 = 0x3000_0000_0000;
 
 /// `fmt.Sprint`: operands in their default form, with a space between two that are both no strings.
 pub fn sprint(operands: &[Value]) -> Vec<u8> {

@@ -11,6 +11,10 @@ use serde_json::{Map as JsonMap, Number, Value as Json};
 use super::strconv::{FloatFormat, format_float, quote};
 use super::{Entries, List, Map, Object, Value};
 
+/// What Go says of a time that has no form in JSON.
+const YEAR_OUTSIDE: &str =
+    "json: error calling MarshalJSON for type time.Time: Time.MarshalJSON: year outside of range [0,9999]";
+
 /// How deep arrays and objects may be nested when reading. Go stops at 10,000; to walk, or only to drop, a value that
 /// deep would take more stack than our threads have.
 pub const DEPTH_MAX: usize = 500;
@@ -159,6 +163,9 @@ impl<'i> Writer<'i> {
             Value::Bytes(bytes) => {
                 let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
                 push_string(&mut self.out, text.as_bytes(), self.html);
+            }
+            Value::Object(object) if object.type_name() == "time.Time" && object.to_json().is_null() => {
+                return Err(YEAR_OUTSIDE.into());
             }
             Value::Object(object) => self.object(object.as_ref()),
         }

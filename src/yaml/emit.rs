@@ -175,7 +175,11 @@ impl Emitter {
                     let entries = fields.map(|(name, value)| (Key::from(name.to_lowercase()), value)).collect();
                     self.ordered_mapping(entries, Emitter::value)?;
                 }
-                _ => self.json(&object.to_json(), place)?,
+                _ => match object.to_json() {
+                    // Nothing, or what JSON refuses: the way through JSON tells.
+                    Json::Null => return Err(Detour),
+                    json => self.json(&json, place)?,
+                },
             },
         }
         Ok(())

@@ -680,8 +680,6 @@ pub(crate) fn any(rng: &mut Rng) -> String {
                 ".Files",
                 ".Values",
                 ".Chart",
-                "$",
-                ".",
             ],
         )
         .to_owned(),

@@ -175,7 +175,10 @@ impl Run {
             let (labels, cases): (Vec<&'static str>, Vec<Case>) = made.into_iter().unzip();
             let (theirs, mine) = self.oracle.ask_all(&cases, || answer_all(&cases));
             for (((label, case), theirs), mine) in labels.into_iter().zip(&cases).zip(&theirs).zip(&mine) {
-                let verdict = Verdict::of(theirs, mine);
+                let mut verdict = Verdict::of(theirs, mine);
+                if verdict == Verdict::Differs && self.oracle.ask(case) != *theirs {
+                    verdict = Verdict::NotFixed;
+                }
                 let count = self.tally.entry((tier, label)).or_default().entry(verdict).or_default();
                 *count += 1;
                 if verdict == Verdict::Differs && *count <= SHOWN_MAX {

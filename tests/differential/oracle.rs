@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use crate::compare::PROCESS_ENDED;
 use crate::ours::{Answer, Case, Text};
 
 /// A running oracle.
@@ -39,7 +40,7 @@ impl Oracle {
                 let mut answers = self.ask_until_it_ends(cases);
                 while answers.len() < cases.len() {
                     // This case ended the process, as it would end Helm.
-                    answers.push(Answer::Panic(Text(b"the process ended".to_vec())));
+                    answers.push(Answer::Panic(Text(PROCESS_ENDED.to_vec())));
                     *self = Oracle::start(&self.program);
                     answers.extend(self.ask_until_it_ends(&cases[answers.len()..]));
                 }

@@ -89,7 +89,8 @@ func main() {
 	// Helm warns of values of other types than the chart's, and TZ must not matter.
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	time.Local = time.UTC
-	debug.SetMaxStack(512 << 20)
+	// Endless recursion ends the process in any case; soon is better.
+	debug.SetMaxStack(128 << 20)
 	// synctest wants a test to run in; its bubble is where the clock stands still. What the test's runner has to say goes
 	// to the standard error, and once all is answered there is nothing for it to say.
 	answers := os.Stdout
@@ -121,10 +122,8 @@ func answerAll(in io.Reader, out io.Writer) {
 		if err != nil {
 			return
 		}
-		// Whoever asks may wait for the answer to the last line that was sent.
-		if reader.Buffered() == 0 || len(line) > 0 {
-			writer.Flush()
-		}
+		// Whoever asks may wait for this answer, and the next case may end the process.
+		writer.Flush()
 	}
 }
 
