@@ -2,6 +2,8 @@
 //!
 //! Where Helm swallows an error and prints nothing, so do these: charts rely on it.
 
+use serde_json::Value as Json;
+
 use super::error::{MESSAGE_END, MESSAGE_START};
 use super::host::{Remark, RenderHost};
 use super::{durations, toml};
@@ -259,34 +261,47 @@ fn from_yaml_array(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault
 }
 
 fn from_json(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
-    Ok(Value::Map(match json::unmarshal(text(&arguments[0])).map(|json| Value::thaw(&json)) {
-        Ok(Value::Map(map)) => map,
-        Ok(Value::Nil) => Map { map_type: crate::value::MapType::Any, entries: None },
-        Ok(other) => error_map(mismatch(&other, MAP_TYPE)),
-        Err(error) => error_map(refusal(text(&arguments[0]), error, MAP_TYPE)),
+    let mut read = match read_json(text(&arguments[0])) {
+        Ok(read) => read,
+        Err(error) => return Ok(Value::Map(error_map(error))),
+    };
+    // What was read stays beside the error.
+    if let (Json::Object(object), Some(problem)) = (&mut read.json, read.problem) {
+        object.insert("Error".to_owned(), problem.into());
+    }
+    Ok(Value::Map(match Value::thaw(&read.json) {
+        Value::Map(map) => map,
+        Value::Nil => Map { map_type: crate::value::MapType::Any, entries: None },
+        other => error_map(mismatch(&other, MAP_TYPE)),
     }))
 }
 
-/// The error of a JSON text. A number that no `float64` holds is only seen where the whole has the type asked for.
-fn refusal(json: &[u8], error: String, wanted: &str) -> String {
-    if !error.starts_with("json: cannot unmarshal number") {
-        return error;
-    }
-    match json.trim_ascii_start().first() {
-        Some(b'{') if wanted != MAP_TYPE => mismatch(&Value::map(Default::default()), wanted),
-        Some(b'[') if wanted != LIST_TYPE => mismatch(&Value::list(Vec::new()), wanted),
-        Some(b'{' | b'[') => error,
-        _ => mismatch(&Value::Float(0.0), wanted),
-    }
+fn from_json_array(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+    let read = match read_json(text(&arguments[0])) {
+        Ok(read) => read,
+        Err(error) => return Ok(error_list(error)),
+    };
+    Ok(match (Value::thaw(&read.json), read.problem) {
+        (list @ Value::List(_), None) => list,
+        (Value::List(_), Some(problem)) => error_list(problem),
+        (Value::Nil, _) => Value::List(crate::value::List { element: crate::value::ElementType::Any, items: None }),
+        (other, _) => error_list(mismatch(&other, LIST_TYPE)),
+    })
 }
 
-fn from_json_array(_: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Fault> {
-    Ok(match json::unmarshal(text(&arguments[0])).map(|json| Value::thaw(&json)) {
-        Ok(list @ Value::List(_)) => list,
-        Ok(Value::Nil) => Value::List(crate::value::List { element: crate::value::ElementType::Any, items: None }),
-        Ok(other) => error_list(mismatch(&other, LIST_TYPE)),
-        Err(error) => error_list(refusal(text(&arguments[0]), error, LIST_TYPE)),
-    })
+struct ReadJson {
+    json: Json,
+    /// A number that no `float64` holds stands somewhere; in its place there is null.
+    problem: Option<String>,
+}
+
+/// Reads a text of JSON. A number alone is one by its type, whatever its size.
+fn read_json(text: &[u8]) -> Result<ReadJson, String> {
+    let (json, problem) = json::unmarshal_partly(text)?;
+    match (json, problem) {
+        (Json::Null, Some(_)) => Ok(ReadJson { json: 0.0.into(), problem: None }),
+        (json, problem) => Ok(ReadJson { json, problem }),
+    }
 }
 
 #[cfg(test)]

@@ -341,16 +341,25 @@ fn push_escaped(out: &mut Vec<u8>, text: &str, html: Html) {
 /// # Errors
 /// Go's text: a syntax error anywhere comes before a number that no float holds.
 pub fn unmarshal(bytes: &[u8]) -> Result<Json, String> {
+    match unmarshal_partly(bytes)? {
+        (_, Some(problem)) => Err(problem),
+        (json, None) => Ok(json),
+    }
+}
+
+/// The same, where a number that no float holds is told beside what was read: Go leaves nothing in its place and goes on.
+///
+/// # Errors
+/// Go's text of a syntax error.
+pub fn unmarshal_partly(bytes: &[u8]) -> Result<(Json, Option<String>), String> {
     let mut reader = Reader { bytes, at: 0, depth: 0, nodes: 0, out_of_range: None };
     let json = reader.value()?;
     reader.skip_space();
     if let Some(&byte) = bytes.get(reader.at) {
         return Err(invalid_character(byte, "after top-level value"));
     }
-    match reader.out_of_range {
-        Some(number) => Err(format!("json: cannot unmarshal number {number} into Go value of type float64")),
-        None => Ok(json),
-    }
+    let problem = |number| format!("json: cannot unmarshal number {number} into Go value of type float64");
+    Ok((json, reader.out_of_range.map(problem)))
 }
 
 struct Reader<'b> {
