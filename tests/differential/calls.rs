@@ -443,87 +443,29 @@ fn topic(rng: &mut Rng, name: &str, place: usize) -> Option<String> {
             );
         }
         ("genCAWithKey", 2) | ("genSelfSignedCertWithKey", 4) | ("genSignedCertWithKey", 5) => words::private_key(rng),
-        (name, _)
-            if matches!(
-                name,
-                "first"
-                    | "last"
-                    | "rest"
-                    | "initial"
-                    | "reverse"
-                    | "uniq"
-                    | "compact"
-                    | "sortAlpha"
-                    | "toStrings"
-                    | "concat"
-                    | "len"
-                    | "mustFirst"
-                    | "mustLast"
-                    | "mustRest"
-                    | "mustInitial"
-                    | "mustReverse"
-                    | "mustUniq"
-                    | "mustCompact"
-                    | "all"
-                    | "any"
-            ) =>
-        {
+        (
+            "first" | "last" | "rest" | "initial" | "reverse" | "uniq" | "compact" | "sortAlpha" | "toStrings"
+            | "concat" | "len" | "mustFirst" | "mustLast" | "mustRest" | "mustInitial" | "mustReverse" | "mustUniq"
+            | "mustCompact" | "all" | "any",
+            _,
+        ) => {
             return Some(list(rng));
         }
-        (name, 0)
-            if matches!(
-                name,
-                "append"
-                    | "prepend"
-                    | "push"
-                    | "mustAppend"
-                    | "mustPush"
-                    | "mustPrepend"
-                    | "without"
-                    | "mustWithout"
-                    | "slice"
-                    | "mustSlice"
-            ) =>
-        {
+        (
+            "append" | "prepend" | "push" | "mustAppend" | "mustPush" | "mustPrepend" | "without" | "mustWithout"
+            | "slice" | "mustSlice",
+            0,
+        ) => {
             return Some(list(rng));
         }
-        (name, 1) if matches!(name, "has" | "mustHas" | "join" | "chunk" | "mustChunk") => return Some(list(rng)),
+        ("has" | "mustHas" | "join" | "chunk" | "mustChunk", 1) => return Some(list(rng)),
         (name, _) if name.starts_with("merge") || name.starts_with("mustMerge") => return Some(map(rng)),
-        (name, _)
-            if matches!(
-                name,
-                "add"
-                    | "sub"
-                    | "mul"
-                    | "div"
-                    | "mod"
-                    | "add1"
-                    | "max"
-                    | "min"
-                    | "biggest"
-                    | "floor"
-                    | "ceil"
-                    | "round"
-                    | "int"
-                    | "int64"
-                    | "float64"
-                    | "addf"
-                    | "subf"
-                    | "mulf"
-                    | "divf"
-                    | "add1f"
-                    | "maxf"
-                    | "minf"
-                    | "toDecimal"
-                    | "duration"
-                    | "lt"
-                    | "le"
-                    | "gt"
-                    | "ge"
-                    | "eq"
-                    | "ne"
-            ) =>
-        {
+        (
+            "add" | "sub" | "mul" | "div" | "mod" | "add1" | "max" | "min" | "biggest" | "floor" | "ceil" | "round"
+            | "int" | "int64" | "float64" | "addf" | "subf" | "mulf" | "divf" | "add1f" | "maxf" | "minf" | "toDecimal"
+            | "duration" | "lt" | "le" | "gt" | "ge" | "eq" | "ne",
+            _,
+        ) => {
             return Some(match rng.u32(..5) {
                 0 | 1 => words::int(rng),
                 2 => words::float(rng),
