@@ -102,7 +102,8 @@ impl Writer {
 
     /// The entries of a table below its head: what is no table first.
     fn table(&mut self, key: &mut Vec<Str>, entries: Vec<(Str, Value)>) -> Result<(), String> {
-        for (name, value) in direct_then_tables(entries)? {
+        let (direct, tables) = direct_and_tables(entries)?;
+        for (name, value) in direct.into_iter().chain(tables).filter(|(_, value)| !is_nil(value)) {
             key.push(name);
             self.encode(key, &value)?;
             key.pop();
@@ -140,7 +141,7 @@ impl Writer {
             Value::Object(object) => {
                 let fields = exported_fields(object.as_ref());
                 if !fields.is_empty() {
-                    self.inline_table(fields)?;
+                    self.inline_struct(object.as_ref())?;
                 } else if object.type_name() == "time.Time" {
                     // A date is a type of its own, written bare.
                     let time = object.call("Format", &[Value::string(RFC_3339)])?;
@@ -153,17 +154,45 @@ impl Writer {
         Ok(())
     }
 
+    /// The commas go by the number of entries, and those that are nil count.
     fn inline_table(&mut self, entries: Vec<(Str, Value)>) -> Result<(), String> {
+        let (direct, tables) = direct_and_tables(entries)?;
+        let has_tables = !tables.is_empty();
         self.out.push(b'{');
-        for (i, (name, value)) in direct_then_tables(entries)?.into_iter().enumerate() {
-            if i > 0 {
-                self.out.extend_from_slice(b", ");
+        for (entries, has_more) in [(direct, has_tables), (tables, false)] {
+            let count = entries.len();
+            for (i, (name, value)) in entries.iter().enumerate().filter(|(_, (_, value))| !is_nil(value)) {
+                self.pair(name, value, has_more || i + 1 < count)?;
             }
-            self.out.extend_from_slice(&quoted_key(&name));
-            self.out.extend_from_slice(b" = ");
-            self.element(&value)?;
         }
         self.out.push(b'}');
+        Ok(())
+    }
+
+    /// The library goes by the place of a field among all fields, and by the number of those it writes: where a field is
+    /// hidden, commas are missing or too many. The text is then no TOML, as in Helm.
+    fn inline_struct(&mut self, object: &dyn Object) -> Result<(), String> {
+        let count = exported_fields(object).len();
+        let (mut direct, mut tables) = (Vec::new(), Vec::new());
+        for (i, (name, value)) in object.fields().into_iter().enumerate().filter(|(_, (name, _))| is_exported(name)) {
+            let field = (i, Str::from(name), value);
+            if is_table(&field.2)? { tables.push(field) } else { direct.push(field) }
+        }
+        self.out.push(b'{');
+        for (i, name, value) in direct.iter().chain(&tables).filter(|(_, _, value)| !is_nil(value)) {
+            self.pair(name, value, i + 1 != count)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn pair(&mut self, name: &Str, value: &Value, has_comma: bool) -> Result<(), String> {
+        self.out.extend_from_slice(&quoted_key(name));
+        self.out.extend_from_slice(b" = ");
+        self.element(value)?;
+        if has_comma {
+            self.out.extend_from_slice(b", ");
+        }
         Ok(())
     }
 
@@ -190,29 +219,35 @@ impl Writer {
     }
 }
 
-/// The entries in the order in which they are written, without nil ones.
-fn direct_then_tables(entries: Vec<(Str, Value)>) -> Result<Vec<(Str, Value)>, String> {
-    let mut direct = Vec::new();
-    let mut tables = Vec::new();
-    for (name, value) in entries {
-        match &value {
-            Value::Nil => {}
-            Value::Map(Map { entries: None, .. }) => {}
-            Value::List(list) if list.items.is_none() => {}
-            Value::Map(_) => tables.push((name, value)),
-            Value::Object(object) if !exported_fields(object.as_ref()).is_empty() => tables.push((name, value)),
-            _ if is_array_of_tables(&value)? => tables.push((name, value)),
-            _ => direct.push((name, value)),
-        }
+/// Entries of a table, in order.
+type Pairs = Vec<(Str, Value)>;
+
+/// The entries that are no tables, nil ones among them, and those that are.
+fn direct_and_tables(entries: Pairs) -> Result<(Pairs, Pairs), String> {
+    let (mut direct, mut tables) = (Vec::new(), Vec::new());
+    for entry in entries {
+        if is_table(&entry.1)? { tables.push(entry) } else { direct.push(entry) }
     }
-    direct.append(&mut tables);
-    Ok(direct)
+    Ok((direct, tables))
+}
+
+/// Whether the value is written as a table or an array of tables, where there is room for one.
+fn is_table(value: &Value) -> Result<bool, String> {
+    Ok(match value {
+        Value::Map(map) => map.entries.is_some(),
+        Value::Object(object) => !exported_fields(object.as_ref()).is_empty(),
+        value => is_array_of_tables(value)?,
+    })
 }
 
 /// The fields of a struct that other packages of Go see, in their order; none for what is written as a text.
 fn exported_fields(object: &dyn Object) -> Vec<(Str, Value)> {
-    let is_exported = |(name, _): &(&str, Value)| name.starts_with(|c: char| c.is_ascii_uppercase());
-    object.fields().into_iter().filter(is_exported).map(|(name, value)| (Str::from(name), value)).collect()
+    let fields = object.fields().into_iter().filter(|(name, _)| is_exported(name));
+    fields.map(|(name, value)| (Str::from(name), value)).collect()
+}
+
+fn is_exported(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase())
 }
 
 /// Nil itself, or a nil map or slice.

@@ -245,7 +245,8 @@ fn frame(rng: &mut Rng, name: &str, call: &str) -> String {
         11 => {
             let functions = functions();
             let outer = &functions[rng.usize(..functions.len())];
-            if SLOW.contains(&outer.name)
+            if holds_struct(call) && outer.name.starts_with("print")
+                || SLOW.contains(&outer.name)
                 || matches!(outer.name, "keys" | "values")
                 || counts(outer.name, 0)
                 || counts(outer.name, 1)

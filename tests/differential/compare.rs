@@ -31,10 +31,13 @@ const CLASSES: &[(&str, &str, &str)] = &[
     ("asn1: ", "x509: ", "malformed certificates"),
     ("type mismatch on", "values of subchart", "values of a subchart that are no table"),
     ("cannot unmarshal yaml document", "cannot load values", "values files"),
+    ("error reading yaml document", "cannot load values", "values files"),
+    ("", "complex numbers are not supported", "complex numbers"),
     ("unable to parse key: interface conversion", "unable to parse key", "--set into another type"),
     ("error parsing index: strconv", "error parsing index", "--set with a bad index"),
-    ("unexpected data at end of array index", "unexpected data at end of array index", "--set with a bad index"),
-    ("key ", "has no closing bracket", "--set with an open index"),
+    ("unexpected data at end of array index", "", "--set with a bad index"),
+    ("", "has no closing bracket", "--set with an open index"),
+    ("util.SimpleHead", "document is not a table", "documents that are no table"),
     ("", "invalid JSON: ", "--set-json of malformed JSON"),
 ];
 
@@ -43,6 +46,7 @@ const REFUSED_BY_US: &[(&str, &str)] = &[
     ("has no closing bracket", "--set with an open index"),
     ("key \\\"[", "--set with an index and no value"),
     ("greater than maximum supported index", "--set with an index and no value"),
+    ("complex numbers are not supported", "complex numbers"),
     ("slice index out of bounds", "slicing past the length of a list"),
 ];
 
