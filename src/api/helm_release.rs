@@ -121,11 +121,14 @@ pub struct HelmReleaseSpec {
 
 /// Where a chart comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.oci) != has(self.git)").message("give exactly one of oci and git"))]
+#[x_kube(validation = Rule::new("[has(self.oci), has(self.http), has(self.git)].filter(x, x).size() == 1").message("give exactly one of oci, http and git"))]
 pub struct ChartSpec {
     /// A chart in an OCI registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oci: Option<OciChart>,
+    /// A chart in a Helm repository: a server with an `index.yaml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpChart>,
     /// A chart in a Git repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitChart>,
@@ -156,6 +159,33 @@ pub struct OciChart {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalReference>,
     /// Whether the registry is spoken to over plain HTTP.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+/// A chart in a Helm repository, as `helm repo add` takes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.url.startsWith('https://') || self.insecure").message("url must begin with https:// unless insecure is true"))]
+pub struct HttpChart {
+    /// The repository, `https://charts.example.com/stable`: the URL that its `index.yaml` lies below.
+    #[schemars(length(max = 2048), regex(pattern = "^https?://.+$"))]
+    pub url: String,
+    /// The name of the chart in the repository.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// A version that is there word for word, or a range, `>=6.0.0 <7.0.0` or `6.x`: the newest version within it is
+    /// taken. Pre-releases are taken only where the range names one.
+    #[schemars(length(min = 1, max = 256))]
+    pub version: String,
+    /// A Secret with `username` and `password`, or with `bearerToken`. It is shown to the scheme, host and port of `url`
+    /// only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalReference>,
+    /// Whether the Secret is shown also to other servers that the index leads to.
+    #[serde(default)]
+    pub pass_credentials: bool,
+    /// Whether plain HTTP is allowed.
     #[serde(default)]
     pub insecure: bool,
 }

@@ -45,7 +45,26 @@ pub struct PostRendering {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     Oci { url: String, pick: OciPick, secret: Option<LocalReference>, insecure: bool },
-    Git { url: String, reference: GitReference, path: String, secret: Option<LocalReference>, insecure: bool },
+    Http { url: String, chart: String, version: String, secret: Option<LocalReference>, pass_credentials: bool },
+    Git { url: String, reference: GitReference, path: String, secret: Option<LocalReference> },
+}
+
+impl Source {
+    /// The field that it stands in.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Source::Oci { .. } => "spec.chart.oci",
+            Source::Http { .. } => "spec.chart.http",
+            Source::Git { .. } => "spec.chart.git",
+        }
+    }
+
+    /// The Secret whose credentials its server is shown.
+    pub fn secret(&self) -> Option<&LocalReference> {
+        match self {
+            Source::Oci { secret, .. } | Source::Http { secret, .. } | Source::Git { secret, .. } => secret.as_ref(),
+        }
+    }
 }
 
 /// Which chart of an OCI repository is meant.
@@ -228,8 +247,8 @@ fn policy(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> Policy {
 
 fn source(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> Option<Source> {
     let before = errors.len();
-    let source = match (&spec.chart.oci, &spec.chart.git) {
-        (Some(oci), None) => {
+    let source = match (&spec.chart.oci, &spec.chart.http, &spec.chart.git) {
+        (Some(oci), None, None) => {
             if !oci.url.strip_prefix("oci://").is_some_and(|rest| !rest.is_empty() && !rest.contains('@')) {
                 let message =
                     format!("{:?} must be oci:// with registry and repository, without tag or digest", oci.url);
@@ -247,7 +266,17 @@ fn source(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> Option<Source
             let (url, secret, insecure) = (oci.url.clone(), oci.secret_ref.clone(), oci.insecure);
             pick.map(|pick| Source::Oci { url, pick, secret, insecure })
         }
-        (None, Some(git)) => {
+        (None, Some(http), None) => {
+            check_url("spec.chart.http", &http.url, http.insecure, errors);
+            Some(Source::Http {
+                url: http.url.clone(),
+                chart: http.name.clone(),
+                version: http.version.clone(),
+                secret: http.secret_ref.clone(),
+                pass_credentials: http.pass_credentials,
+            })
+        }
+        (None, None, Some(git)) => {
             let reference = git.reference.clone().unwrap_or_default();
             check_git("spec.chart.git", &git.url, git.insecure, &reference, git.path.as_deref(), errors);
             Some(Source::Git {
@@ -255,11 +284,10 @@ fn source(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> Option<Source
                 reference,
                 path: git.path.clone().unwrap_or_default(),
                 secret: git.secret_ref.clone(),
-                insecure: git.insecure,
             })
         }
         _ => {
-            errors.push(wrong("spec.chart", "give exactly one of oci and git"));
+            errors.push(wrong("spec.chart", "give exactly one of oci, http and git"));
             None
         }
     };
@@ -338,12 +366,7 @@ pub fn check_git(
     path: Option<&str>,
     errors: &mut Vec<FieldError>,
 ) {
-    if !(url.starts_with("https://") || url.starts_with("http://")) {
-        errors.push(wrong(format!("{field}.url"), format!("{url:?} must begin with https://")));
-    } else if url.starts_with("http://") && !insecure {
-        let message = "plain HTTP shows credentials and content to the network; use https://, or set insecure";
-        errors.push(wrong(format!("{field}.url"), message));
-    }
+    check_url(field, url, insecure, errors);
     let picks = [&reference.branch, &reference.tag, &reference.commit];
     if picks.iter().filter(|pick| pick.is_some()).count() > 1 {
         errors.push(wrong(format!("{field}.ref"), "give at most one of branch, tag and commit"));
@@ -354,6 +377,15 @@ pub fn check_git(
     }
     if path.is_some_and(|path| path.split('/').any(|part| part == "..")) {
         errors.push(wrong(format!("{field}.path"), "the path must stay inside the repository"));
+    }
+}
+
+fn check_url(field: &str, url: &str, insecure: bool, errors: &mut Vec<FieldError>) {
+    if !(url.starts_with("https://") || url.starts_with("http://")) {
+        errors.push(wrong(format!("{field}.url"), format!("{url:?} must begin with https://")));
+    } else if url.starts_with("http://") && !insecure {
+        let message = "plain HTTP shows credentials and content to the network; use https://, or set insecure";
+        errors.push(wrong(format!("{field}.url"), message));
     }
 }
 
@@ -416,8 +448,8 @@ mod tests {
                 json!("0s"),
                 r#"spec.upgrade.timeout: "0s" is out of bounds; allowed is 1s to 24h"#,
             ),
-            ("/spec/chart", json!({}), "spec.chart: give exactly one of oci and git"),
-            ("/spec/chart/git", json!({"url": "https://g"}), "spec.chart: give exactly one of oci and git"),
+            ("/spec/chart", json!({}), "spec.chart: give exactly one of oci, http and git"),
+            ("/spec/chart/git", json!({"url": "https://g"}), "spec.chart: give exactly one of oci, http and git"),
             ("/spec/chart/oci/tag", json!("v1"), "spec.chart.oci: give exactly one of version, tag and digest"),
             ("/spec/chart/oci/version", json!(null), "spec.chart.oci: give exactly one of version, tag and digest"),
             (
@@ -429,6 +461,16 @@ mod tests {
                 "/spec/chart",
                 json!({"git": {"url": "http://g/r"}}),
                 "spec.chart.git.url: plain HTTP shows credentials and content to the network; use https://, or set insecure",
+            ),
+            (
+                "/spec/chart",
+                json!({"http": {"url": "http://h/stable", "name": "web", "version": "1.x"}}),
+                "spec.chart.http.url: plain HTTP shows credentials and content to the network; use https://, or set insecure",
+            ),
+            (
+                "/spec/chart",
+                json!({"http": {"url": "oci://h/stable", "name": "web", "version": "1.x"}}),
+                "spec.chart.http.url: \"oci://h/stable\" must begin with https://",
             ),
             (
                 "/spec/chart",

@@ -14,8 +14,8 @@ use crate::api::helm_release::{ValuesKind, ValuesReference};
 use crate::api::validate::{Inputs, OciPick, Source};
 use crate::api::{GitReference as GitReferenceSpec, LocalReference};
 use crate::chart::source_ref::{
-    Credentials, Digest, GitFiles, GitReference, GitUrl, InvalidSource, OciReference, OciUrl, SourceRef, Tag, TreePath,
-    VersionRange,
+    ChartName, Credentials, Digest, GitFiles, GitReference, GitUrl, HttpUrl, InvalidSource, OciReference, OciUrl,
+    SourceRef, Tag, TreePath, VersionRange,
 };
 use crate::chart::values;
 use crate::cluster::identity::TenantClient;
@@ -61,10 +61,7 @@ pub(super) struct Resolver<'a> {
 impl Resolver<'_> {
     pub(super) async fn resolve(&self, inputs: &Inputs, read: &mut Read) -> Result<Resolution, Failure> {
         let source = source_ref(&inputs.source).map_err(|problem| {
-            let field = match inputs.source {
-                Source::Oci { .. } => "spec.chart.oci",
-                Source::Git { .. } => "spec.chart.git",
-            };
+            let field = inputs.source.field();
             failure(FailureClass::Input, "InvalidSource", format!("{field}: {}", text::chain(&problem)))
         })?;
         let credentials = self.credentials(&inputs.source, &source, read).await?;
@@ -121,8 +118,13 @@ impl Resolver<'_> {
         credentials: &Credentials,
         resolved: &Resolved,
     ) -> Result<ChartVersion, Failure> {
-        if let (SourceRef::Oci { url, .. }, Some(version)) = (source, &resolved.version) {
-            let name = url.repository().rsplit('/').next().unwrap_or_default().to_owned();
+        let named = match source {
+            SourceRef::Oci { url, .. } => url.repository().rsplit('/').next(),
+            SourceRef::Http { chart, .. } => Some(chart.as_str()),
+            SourceRef::Git { .. } => None,
+        };
+        if let (Some(name), Some(version)) = (named, &resolved.version) {
+            let name = name.to_owned();
             return Ok(ChartVersion { name, version: version.clone(), app_version: String::new() });
         }
         // Only the chart itself knows.
@@ -136,8 +138,7 @@ impl Resolver<'_> {
     }
 
     async fn credentials(&self, spec: &Source, source: &SourceRef, read: &mut Read) -> Result<Credentials, Failure> {
-        let (Source::Oci { secret, .. } | Source::Git { secret, .. }) = spec;
-        let Some(LocalReference { name }) = secret else { return Ok(Credentials::Anonymous) };
+        let Some(LocalReference { name }) = spec.secret() else { return Ok(Credentials::Anonymous) };
         let reference = self.reference(ReferenceKind::Secret, name);
         let content = self.read(&reference, read).await?.ok_or_else(|| missing(&reference))?;
         Credentials::from_secret(&content.secret_type, &content.data, source.host())
@@ -245,6 +246,12 @@ fn source_ref(source: &Source) -> Result<SourceRef, InvalidSource> {
                 OciPick::Digest(digest) => OciReference::Digest(Digest::parse(digest)?),
             },
             insecure: *insecure,
+        },
+        Source::Http { url, chart, version, pass_credentials, .. } => SourceRef::Http {
+            url: HttpUrl::parse(url)?,
+            chart: ChartName::parse(chart)?,
+            version: VersionRange::parse(version)?,
+            pass_credentials: *pass_credentials,
         },
         Source::Git { url, reference, path, .. } => SourceRef::Git {
             url: GitUrl::parse(url)?,

@@ -317,7 +317,9 @@ impl Sources {
     ) -> Result<Entry, Error> {
         let key = IndexKey { url: url.clone(), credential: credentials.id() };
         let (inner, asked, credentials) = (Arc::clone(&self.inner), url.clone(), credentials.clone());
-        let work = async move { inner.helm_repository(&asked, &credentials).index().await.map(Arc::new) };
+        let known =
+            inner.lock().indexes.questions.get(&key).and_then(|question| Some(question.answer.as_ref()?.1.clone()));
+        let work = async move { inner.helm_repository(&asked, &credentials).index(known).await };
         let index = self.ask(|state| &mut state.indexes, key, Some(url.host()), age, work).await?;
         index.entry(url, chart, version)
     }

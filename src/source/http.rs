@@ -1,6 +1,7 @@
 //! Helm repositories: an `index.yaml` behind HTTP, and the archives it leads to.
 //!
-//! The index is read once for all charts of a repository and kept as little more than names, versions and URLs.
+//! The index is read once for all charts of a repository and kept as little more than names, versions and URLs. Asked for
+//! again, it comes only where it has changed (RFC 9110, conditional requests), if the server knows how to tell.
 //! Meaning of entries, relative URLs and versions: Helm v4 `pkg/repo/v1`. Unlike Helm, an archive must have the digest
 //! that the index gives it, and credentials stay with the server they are for: scheme, host and port.
 
@@ -13,11 +14,13 @@ use crate::chart::source_ref::{
 };
 use crate::yaml;
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::header::{ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::HashMap;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// The largest index read. The largest public ones have some 30 MiB.
@@ -37,7 +40,11 @@ pub(super) struct HelmRepository<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     charts: HashMap<String, Vec<Version>>,
+    unless: Option<Validator>,
 }
+
+/// The header that asks for a newer one only, `If-None-Match` or `If-Modified-Since`, with its value.
+type Validator = (HeaderName, HeaderValue);
 
 /// One version of a chart, as the index has it.
 #[derive(Debug, Default, Deserialize)]
@@ -66,24 +73,30 @@ pub(super) enum Place {
 }
 
 impl HelmRepository<'_> {
-    /// Reads the index.
+    /// Reads the index; `known` is what it said before, and stays it where the server says so.
     ///
     /// # Errors
     /// See [`Error`]: there is none, it is too large, or it is no index.
-    pub(super) async fn index(&self) -> Result<Index, Error> {
+    pub(super) async fn index(&self, known: Option<Arc<Index>>) -> Result<Arc<Index>, Error> {
         const WHAT: &str = "index of charts";
         let url = self.parse(&format!("{}/index.yaml", self.url))?;
-        let response = self.get(url, true).await?;
-        match response.status {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(Error::RepositoryNotFound { url: self.url.to_string() }),
+        let unless = known.as_ref().and_then(|index| index.unless.clone());
+        let response = self.get(url, true, unless).await?;
+        match (response.status, known) {
+            (StatusCode::OK, _) => {}
+            (StatusCode::NOT_MODIFIED, Some(index)) => return Ok(index),
+            (StatusCode::NOT_FOUND, _) => return Err(Error::RepositoryNotFound { url: self.url.to_string() }),
             _ => return Err(self.unexpected(&response, WHAT)),
         }
+        let unless = validator(&response.headers);
         let bytes = response.bytes(WHAT, INDEX_BYTES_MAX).await?;
         // Reading megabytes of YAML takes its time.
         let read = tokio::task::spawn_blocking(move || Index::read(&bytes)).await;
         let read = read.unwrap_or_else(|error| Err(format!("reading it ended: {error}")));
-        read.map_err(|problem| Error::Malformed { host: self.url.host().to_owned(), what: WHAT, problem })
+        match read {
+            Ok(charts) => Ok(Arc::new(Index { charts, unless })),
+            Err(problem) => Err(Error::Malformed { host: self.url.host().to_owned(), what: WHAT, problem }),
+        }
     }
 
     /// The archive of an entry.
@@ -101,7 +114,7 @@ impl HelmRepository<'_> {
             let problem = "the index leads from https to http and gives no digest".to_owned();
             return Err(Error::Malformed { host: entry.host(), what: WHAT, problem });
         }
-        let response = self.get(url.clone(), pass_credentials || own.origin() == url.origin()).await?;
+        let response = self.get(url.clone(), pass_credentials || own.origin() == url.origin(), None).await?;
         match response.status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => {
@@ -121,9 +134,9 @@ impl HelmRepository<'_> {
         }
     }
 
-    async fn get(&self, url: Url, with_credentials: bool) -> Result<Response, Error> {
+    async fn get(&self, url: Url, with_credentials: bool, unless: Option<Validator>) -> Result<Response, Error> {
         let credentials = if with_credentials { self.credentials } else { &Credentials::Anonymous };
-        get(self.transport, url, credentials, self.url.as_str(), self.deadline).await
+        get(self.transport, url, credentials, unless, self.url.as_str(), self.deadline).await
     }
 
     fn parse(&self, url: &str) -> Result<Url, Error> {
@@ -163,7 +176,7 @@ pub(super) async fn file(
     let _ = (url.set_username(""), url.set_password(None));
     let host = host_of(&url);
     let shown = format!("{}://{host}{}", url.scheme(), url.path());
-    let response = get(transport, url, &credentials, &shown, transport.deadline()).await?;
+    let response = get(transport, url, &credentials, None, &shown, transport.deadline()).await?;
     match response.status {
         StatusCode::OK => response.bytes(what, bytes_max).await,
         status => Err(Error::UnexpectedStatus { host, what, status: status.as_u16() }),
@@ -200,11 +213,18 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// The entity tag of an answer, else its date.
+fn validator(headers: &HeaderMap) -> Option<Validator> {
+    let tag = headers.get(ETAG).map(|tag| (IF_NONE_MATCH, tag.clone()));
+    tag.or_else(|| headers.get(LAST_MODIFIED).map(|date| (IF_MODIFIED_SINCE, date.clone())))
+}
+
 /// Sends a GET; `asked` is what errors call the thing behind the URL.
 async fn get(
     transport: &Transport,
     url: Url,
     credentials: &Credentials,
+    unless: Option<Validator>,
     asked: &str,
     deadline: Instant,
 ) -> Result<Response, Error> {
@@ -212,6 +232,7 @@ async fn get(
     let refused = || Error::CredentialsRefused { host: host.clone(), repository: repository.clone() };
     let mut request = Request::new(Method::GET, url);
     request.authorization = auth::authorization(credentials).map_err(|_| refused())?;
+    request.headers.extend(unless);
     let response = transport.send(request, deadline).await?;
     match (response.status, credentials) {
         (StatusCode::UNAUTHORIZED, Credentials::Anonymous) => Err(Error::CredentialsMissing { host, repository }),
@@ -222,8 +243,8 @@ async fn get(
 }
 
 impl Index {
-    /// Reads an index: JSON where it is, else YAML. Entries that are no versions are passed over, as in Helm.
-    fn read(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads the charts of an index: JSON where it is, else YAML. Entries that are no versions are passed over, as in Helm.
+    fn read(bytes: &[u8]) -> Result<HashMap<String, Vec<Version>>, String> {
         #[derive(Deserialize)]
         struct Document {
             #[serde(rename = "apiVersion", default)]
@@ -251,7 +272,7 @@ impl Index {
             versions.filter_map(|version| serde_json::from_value::<Version>(version).ok()).collect()
         };
         let entries = document.entries.unwrap_or_default();
-        Ok(Index { charts: entries.into_iter().map(|(chart, versions)| (chart, read(versions))).collect() })
+        Ok(entries.into_iter().map(|(chart, versions)| (chart, read(versions))).collect())
     }
 
     /// The version that is meant, with its URL made whole.
@@ -341,7 +362,7 @@ entries:
 ";
 
     fn find(chart: &str, range: &str) -> String {
-        let index = Index::read(INDEX.as_bytes()).unwrap();
+        let index = Index { charts: Index::read(INDEX.as_bytes()).unwrap(), unless: None };
         let url = HttpUrl::parse("https://charts.io/stable/").unwrap();
         let range = VersionRange::parse(range).unwrap();
         match index.entry(&url, &ChartName::parse(chart).unwrap(), &range) {

@@ -44,6 +44,34 @@ impl Drop for Folder {
     }
 }
 
+/// A folder behind HTTP for whoever knows the name and password, until the test ends.
+pub(crate) async fn serve(folder: PathBuf, username: &str, password: &str) -> String {
+    use base64::Engine;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
+    let wanted = format!("Basic {pair}");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (folder, wanted) = (folder.clone(), wanted.clone());
+            let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let file = folder.join(request.uri().path().trim_start_matches('/'));
+                let is_known = request.headers().get("authorization").is_some_and(|given| *given == *wanted);
+                let (status, body) = match (is_known, std::fs::read(file)) {
+                    (false, _) => (401, Vec::new()),
+                    (true, Ok(bytes)) => (200, bytes),
+                    (true, Err(_)) => (404, Vec::new()),
+                };
+                let body = http_body_util::Full::new(bytes::Bytes::from(body));
+                std::future::ready(http::Response::builder().status(status).body(body))
+            });
+            let io = hyper_util::rt::TokioIo::new(stream);
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(io, service));
+        }
+    });
+    format!("http://{address}")
+}
+
 /// A repository on the Git server, and a work tree to push from.
 pub(crate) struct Repository {
     pub(crate) url: String,

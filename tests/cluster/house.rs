@@ -105,7 +105,7 @@ async fn prepare(client: &kube::Client, registry: &str) {
 }
 
 /// A chart whose values decide about everything a test needs.
-fn chart(version: &str) -> Vec<u8> {
+pub(crate) fn chart(version: &str) -> Vec<u8> {
     let files = [
         ("Chart.yaml", format!("apiVersion: v2\nname: web\nversion: {version}\nappVersion: '1'\n")),
         ("values.yaml", VALUES.to_owned()),

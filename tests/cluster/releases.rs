@@ -7,8 +7,8 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::runtime::wait::{await_condition, conditions};
 use serde_json::{Value, json};
 
-use crate::env::{env, run};
-use crate::house::{House, find, is, is_for, newest, summary, with_controller, with_temp_ns};
+use crate::env::{Folder, env, run, serve};
+use crate::house::{House, chart, find, is, is_for, newest, summary, with_controller, with_temp_ns};
 
 /// Crashes end an attempt at once and waiting for images takes a second, so that tests take no minute.
 fn impatient(values: Value) -> Value {
@@ -96,6 +96,40 @@ async fn upgrade_supersedes_the_old_revision_and_prunes_what_the_new_one_drops()
         assert!(house.get("ConfigMap", "old").await.is_none(), "pruned");
         assert_eq!(house.get("ConfigMap", "both").await.unwrap()["data"]["text"], "2");
         assert!(house.get("ConfigMap", "new").await.is_some());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn charts_of_a_helm_repository_are_upgraded_within_their_range() {
+    with_controller(|house: Arc<House>| async move {
+        let folder = Folder::new();
+        let publish = |version: &str| {
+            std::fs::write(folder.path.join(format!("web-{version}.tgz")), chart(version)).unwrap();
+            run(Command::new(env("HELM")).args(["repo", "index"]).arg(&folder.path));
+        };
+        publish("1.0.0");
+        let url = serve(folder.path.clone(), "bob", "canary-password").await;
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "repository"},
+            "stringData": {"username": "bob", "password": "canary-password"},
+        });
+        let mut spec = json!({
+            "chart": {"http": {"url": url, "name": "web", "version": "1.x", "insecure": true}},
+            "interval": "1s",
+        });
+        house.apply_spec("web", spec.clone()).await;
+        house.wait("refused", |object| is_for(object, "Stalled", "CredentialsMissing")).await;
+
+        house.put("test", secret).await;
+        spec["chart"]["http"]["secretRef"] = json!({"name": "repository"});
+        house.apply_spec("web", spec).await;
+        house.wait_ready(1).await;
+        publish("1.2.0");
+        publish("2.0.0");
+        let object = house.wait_ready(2).await;
+        assert_eq!(summary(&object), "web 1.2.0 is deployed as revision 2");
+        assert_eq!(house.helm_history(), ["1 superseded", "2 deployed"]);
     })
     .await;
 }

@@ -14,6 +14,7 @@ use pintle::source::{Category, Content, Error, Options, Reach, Sources};
 use pintle::text::chain;
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -797,6 +798,39 @@ async fn a_helm_repository_costs_one_index_for_all_who_ask() {
     );
     assert_eq!(error.to_string(), sentence);
     assert_eq!(error.category(), Category::Refused);
+}
+
+#[tokio::test]
+async fn an_unchanged_index_is_not_sent_again() {
+    let first = index(&[("1.0.0", "/1.tgz", &Digest::of(b"1").hex())]);
+    let second = index(&[("1.1.0", "/2.tgz", &Digest::of(b"2").hex())]);
+    for (validator, condition) in [
+        (("etag", "\"one\""), "if-none-match"),
+        (("last-modified", "Mon, 02 Nov 2026 10:00:00 GMT"), "if-modified-since"),
+    ] {
+        let is_new = Arc::new(AtomicBool::new(false));
+        let (changed, first, second) = (Arc::clone(&is_new), first.clone(), second.clone());
+        let server = Server::start(move |seen| {
+            let is_known = seen.headers.get(condition).is_some_and(|value| value == validator.1);
+            match (changed.load(Ordering::Relaxed), is_known) {
+                (true, _) => answer(200, &[], second.clone()),
+                (false, true) => answer(304, &[], ""),
+                (false, false) => answer(200, &[validator], first.clone()),
+            }
+        })
+        .await;
+        let sources = sources();
+        let ask = async || {
+            let source = server.listed("1.x", false);
+            sources.resolve(&source, &Credentials::Anonymous, NOW).await.unwrap().version.unwrap()
+        };
+        assert_eq!((ask().await, ask().await, ask().await), ("1.0.0".into(), "1.0.0".into(), "1.0.0".into()));
+        is_new.store(true, Ordering::Relaxed);
+        assert_eq!((ask().await, ask().await), ("1.1.0".into(), "1.1.0".into()));
+        let seen = server.seen();
+        let conditional = seen.iter().map(|seen| seen.headers.contains_key(condition));
+        assert_eq!(conditional.collect::<Vec<_>>(), [false, true, true, true, false], "{condition}");
+    }
 }
 
 #[tokio::test]
