@@ -216,15 +216,25 @@ pub struct GitChart {
 /// A ConfigMap or Secret that holds values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!self.literal || has(self.targetPath)").message("literal goes with targetPath"))]
 pub struct ValuesReference {
     pub kind: ValuesKind,
     /// The name of the object.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// The key that holds the values as YAML.
+    /// The key that holds the values as YAML; with `targetPath`, the text of one value.
     #[serde(default = "default_values_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[\-._a-zA-Z0-9]+$"))]
     pub values_key: String,
+    /// Where the one value goes that the key holds: `db.password` or `hosts[0].name`, as `--set` names it. Such entries
+    /// come last, in their order: they win over the other entries and over `values`. A value is read as by `--set`, but
+    /// a comma is part of it: a whole number, a bool, `null`, a list in braces, else a string; in quotes, a string.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 250), regex(pattern = r"^([a-zA-Z0-9_\-.\\/]|\[[0-9]{1,5}\])+$"))]
+    pub target_path: Option<String>,
+    /// Whether the value at `targetPath` is a string, whatever it looks like.
+    #[serde(default)]
+    pub literal: bool,
     /// Whether the object or the key may be missing.
     #[serde(default)]
     pub optional: bool,

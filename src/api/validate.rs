@@ -106,6 +106,9 @@ impl From<FieldErrors> for Failure {
     }
 }
 
+/// The longest `targetPath`, in bytes.
+const TARGET_PATH_BYTES_MAX: usize = 250;
+
 /// Checks the whole spec.
 pub fn validate(release: &HelmRelease) -> Result<Inputs, FieldErrors> {
     let mut errors = Vec::new();
@@ -116,6 +119,20 @@ pub fn validate(release: &HelmRelease) -> Result<Inputs, FieldErrors> {
     for (index, reference) in spec.values_from.iter().enumerate() {
         if reference.name.is_empty() {
             errors.push(wrong(format!("spec.valuesFrom[{index}].name"), "name the ConfigMap or Secret"));
+        }
+        // A comma or an equals sign would set more than the path names.
+        let is_of_path = |c: u8| c.is_ascii_alphanumeric() || b"_-.\\/[]".contains(&c);
+        let is_path =
+            |path: &str| !path.is_empty() && path.len() <= TARGET_PATH_BYTES_MAX && path.bytes().all(is_of_path);
+        match reference.target_path.as_deref() {
+            Some(path) if !is_path(path) => {
+                let message = "it is not a path such as db.password or hosts[0].name";
+                errors.push(wrong(format!("spec.valuesFrom[{index}].targetPath"), message));
+            }
+            None if reference.literal => {
+                errors.push(wrong(format!("spec.valuesFrom[{index}].literal"), "it goes with targetPath"));
+            }
+            _ => {}
         }
     }
     let post_rendering = post_rendering(spec, &mut errors);
@@ -483,6 +500,17 @@ mod tests {
                 json!("A"),
                 "spec.releaseName: release name \"A\" may hold only lower case letters, digits, '-' and '.', and must \
                  begin and end with a letter or digit; give a valid releaseName",
+            ),
+            (
+                "/spec/valuesFrom",
+                json!([
+                    {"kind": "Secret", "name": "db", "targetPath": "a=1,b"},
+                    {"kind": "Secret", "name": "db", "targetPath": "a.".repeat(200)},
+                    {"kind": "Secret", "name": "db", "literal": true},
+                ]),
+                "spec.valuesFrom[0].targetPath: it is not a path such as db.password or hosts[0].name; \
+                 spec.valuesFrom[1].targetPath: it is not a path such as db.password or hosts[0].name; \
+                 spec.valuesFrom[2].literal: it goes with targetPath",
             ),
             (
                 "/spec/serviceAccountName",

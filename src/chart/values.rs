@@ -2,7 +2,9 @@
 
 use serde_json::Value as Json;
 
+use super::strvals::{self, Reading};
 use super::{Error, Object};
+use crate::value::Map;
 use crate::yaml;
 
 /// Reads a values file: all its documents, each laid over those before it.
@@ -38,6 +40,48 @@ pub fn merge(base: &mut Object, over: Object) {
     }
 }
 
+/// The one value that a text stands for, as `--set` reads what follows its `=`; but a comma is part of it, and quotes around
+/// it make it a string. `literal` takes it as it is.
+///
+/// # Errors
+/// Braces that do not hold a list; the sentence repeats nothing of the text.
+pub fn single(text: &str, literal: bool) -> Result<Json, &'static str> {
+    let quoted = |quote: char| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    if literal {
+        return Ok(text.into());
+    }
+    if let Some(within) = quoted('"').or_else(|| quoted('\'')) {
+        return Ok(within.into());
+    }
+    let is_list = text.starts_with('{');
+    let line = if is_list { format!("value={text}") } else { format!("value={}", escaped(text)) };
+    let map = Map::any(Default::default());
+    let read = strvals::parse_into(&line, &map, Reading::Typed);
+    match (read, map.get(b"value")) {
+        (Ok(()), Some(value)) if map.len() == 1 => Ok(value.freeze()),
+        _ => Err("its braces do not hold a list, as {a,b} does; put quotes around a string that begins with a brace"),
+    }
+}
+
+/// Sets what `path` names, in the words of `--set`, and makes the tables and lists on the way.
+///
+/// # Errors
+/// The path is none, goes past a limit, or through something that is no table or list; `values` may then hold a part of it.
+pub fn place(values: &Map, path: &str, value: &Json) -> Result<(), strvals::Error> {
+    strvals::parse_into(&format!("{path}={value}"), values, Reading::Json)
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, ',' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
 fn first_word(value: &Json) -> &'static str {
     match value {
         Json::Null => "null",
@@ -71,7 +115,54 @@ fn documents(data: &[u8]) -> Result<Vec<&[u8]>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chart::coalesce::thaw_object;
+    use crate::value::Value;
     use serde_json::json;
+
+    #[test]
+    fn one_value_has_the_type_that_set_gives_it() {
+        for (text, value) in [
+            ("", json!("")),
+            ("5", json!(5)),
+            ("007", json!("007")),
+            ("1.5", json!("1.5")),
+            ("true", json!(true)),
+            ("null", json!(null)),
+            ("a,b=c\\", json!("a,b=c\\")),
+            ("two\nlines", json!("two\nlines")),
+            ("\"5\"", json!("5")),
+            ("'{x'", json!("{x")),
+            ("\"", json!("\"")),
+            ("{a,2}", json!(["a", 2])),
+        ] {
+            assert_eq!(single(text, false), Ok(value), "{text}");
+            assert_eq!(single(text, true), Ok(json!(text)));
+        }
+        for text in ["{a", "{a}b", "{a},b=c", "{{{{{{"] {
+            assert!(single(text, false).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_value_goes_where_its_path_leads_and_leaves_the_rest() {
+        let values = json!({"db": {"host": "h"}, "list": [{"a": 1}, 2], "text": "t"});
+        let placed = |path: &str| {
+            let map = thaw_object(values.as_object().unwrap());
+            place(&map, path, &json!("x=1,y=2")).map(|()| Value::Map(map).freeze())
+        };
+        let with = |pointer: &str| {
+            let mut values = values.clone();
+            *values.pointer_mut(pointer).unwrap() = "x=1,y=2".into();
+            Ok(values)
+        };
+        assert_eq!(placed("db.host"), with("/db/host"));
+        assert_eq!(placed("list[0].a"), with("/list/0/a"));
+        assert_eq!(placed("a\\.b").unwrap()["a.b"], "x=1,y=2");
+        assert_eq!(placed("new.deep[1]").unwrap()["new"], json!({"deep": [null, "x=1,y=2"]}));
+        assert!(matches!(placed("text.a"), Err(strvals::Error::OtherType { .. })));
+        assert_eq!(placed("a[99999]"), Err(strvals::Error::IndexTooHigh(99_999)));
+        assert_eq!(placed(&"a.".repeat(100_000)), Err(strvals::Error::TooDeep));
+    }
 
     #[test]
     fn documents_are_laid_over_each_other() {

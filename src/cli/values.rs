@@ -134,11 +134,10 @@ pub async fn of_release(connection: &Connection, arguments: &ValuesArgs) -> Resu
     for reference in &release.spec.values_from {
         given.extend(read_reference(&client, &release.namespace().unwrap_or_default(), reference).await?);
     }
-    given.push(Given {
-        source: Source::Inline,
-        table: release.spec.values.clone().unwrap_or_default(),
-        text: Vec::new(),
-    });
+    let inline = release.spec.values.clone().unwrap_or_default();
+    given.push(Given { source: Source::Inline, values: GivenValues::Table { table: inline, text: Vec::new() } });
+    // Single values win over all tables.
+    given.sort_by_key(|given| matches!(given.values, GivenValues::Single { .. }));
     let told = render::on_big_stack(|| Told::of(&stored, &given))??;
     if told.is_outdated {
         eprintln!(
@@ -161,16 +160,22 @@ async fn newest_record(client: &Client, id: &ReleaseId) -> Result<Release> {
     codec::from_secret(&secret).with_context(|| format!("Secret {} holds no release", newest.name_any()))
 }
 
-/// Values that a spec gives, with the text they were read from.
+/// Values that a spec gives.
 struct Given {
     source: Source,
-    table: JsonMap,
-    text: Vec<u8>,
+    values: GivenValues,
+}
+
+enum GivenValues {
+    /// With the text they were read from.
+    Table { table: JsonMap, text: Vec<u8> },
+    /// One value for one place.
+    Single { path: String, value: Json },
 }
 
 /// The values behind an entry of `valuesFrom`; `None` where it is optional and not there.
 async fn read_reference(client: &Client, namespace: &str, reference: &ValuesReference) -> Result<Option<Given>> {
-    let ValuesReference { kind, name, values_key: key, optional } = reference;
+    let ValuesReference { kind, name, values_key: key, optional, target_path, literal } = reference;
     let (kind, data) = match kind {
         ValuesKind::ConfigMap => {
             let found = Api::<ConfigMap>::namespaced(client.clone(), namespace).get_opt(name).await;
@@ -189,10 +194,23 @@ async fn read_reference(client: &Client, namespace: &str, reference: &ValuesRefe
         }
         bail!("{kind} {namespace}/{name} with key {key:?}, which spec.valuesFrom names, does not exist");
     };
-    // The reader's words may quote what it could not read.
-    let table = values::read(name, &text)
-        .map_err(|_| anyhow::anyhow!("key {key:?} of {kind} {namespace}/{name} is no YAML table of values"))?;
-    Ok(Some(Given { source: Source::Object { kind, name: name.clone(), key: key.clone() }, table, text }))
+    let source = Source::Object { kind, name: name.clone(), key: key.clone() };
+    let values = match target_path {
+        Some(path) => {
+            let value = std::str::from_utf8(&text).map_err(|_| "it is no text in UTF-8");
+            let value = value.and_then(|text| values::single(text, *literal)).map_err(|problem| {
+                anyhow::anyhow!("key {key:?} of {kind} {namespace}/{name} cannot go to its targetPath: {problem}")
+            })?;
+            GivenValues::Single { path: path.clone(), value }
+        }
+        None => {
+            // The reader's words may quote what it could not read.
+            let table = values::read(name, &text)
+                .map_err(|_| anyhow::anyhow!("key {key:?} of {kind} {namespace}/{name} is no YAML table of values"))?;
+            GivenValues::Table { table, text }
+        }
+    };
+    Ok(Some(Given { source, values }))
 }
 
 /// What can be told of a stored revision.
@@ -216,9 +234,19 @@ impl Told {
         chart.values = stored.chart.values.clone().map(std::sync::Arc::new);
         let config = stored.config.clone().unwrap_or_default();
         let (mut layers, mut asked) = (Layers::default(), Object::new());
-        for Given { source, table, text } in given {
-            layers.table(source.clone(), table, origins::lines_of(text));
-            values::merge(&mut asked, table.clone());
+        for Given { source, values } in given {
+            match values {
+                GivenValues::Table { table, text } => {
+                    layers.table(source.clone(), table, origins::lines_of(text));
+                    values::merge(&mut asked, table.clone());
+                }
+                GivenValues::Single { path, value } => {
+                    layers.line(source.clone(), |map| values::place(map, path, value))?;
+                    let map = coalesce::thaw_object(&asked);
+                    values::place(&map, path, value)?;
+                    asked = coalesce::freeze_map(&map);
+                }
+            }
         }
         let known = layers.origins(&chart, &coalesce::thaw_object(&asked))?;
 
@@ -399,10 +427,12 @@ mod tests {
         vec![
             Given {
                 source: Source::Object { kind: "Secret", name: "db".into(), key: key() },
-                table: values::read("", secret.as_bytes()).unwrap(),
-                text: secret.as_bytes().to_vec(),
+                values: GivenValues::Table {
+                    table: values::read("", secret.as_bytes()).unwrap(),
+                    text: secret.as_bytes().to_vec(),
+                },
             },
-            Given { source: Source::Inline, table: object(inline), text: Vec::new() },
+            Given { source: Source::Inline, values: GivenValues::Table { table: object(inline), text: Vec::new() } },
         ]
     }
 
@@ -430,6 +460,26 @@ mod tests {
             ]
         );
         assert_eq!(effective, json!({"password": "***", "size": 2, "zone": "a"}));
+        assert!(!is_outdated);
+    }
+
+    #[test]
+    fn single_value_from_a_secret_is_masked_too() {
+        let mut given = given("size: 5\n", json!({"db": {"password": "inline", "user": "me"}}));
+        given.push(Given {
+            source: Source::Object { kind: "Secret", name: "db".into(), key: "password".into() },
+            values: GivenValues::Single { path: "db.password".into(), value: "hunter2".into() },
+        });
+        let config = json!({"db": {"password": "hunter2", "user": "me"}, "size": 5});
+        let (rows, effective, is_outdated) = told(&stored(config), &given);
+        assert_eq!(
+            rows[..2],
+            [
+                r#"db.password="***" by Secret db key password over spec.values="inline""#,
+                r#"db.user="me" by spec.values"#,
+            ]
+        );
+        assert_eq!(effective["db"], json!({"password": "***", "user": "me"}));
         assert!(!is_outdated);
     }
 

@@ -17,7 +17,7 @@ use crate::chart::source_ref::{
     ChartName, Credentials, Digest, GitFiles, GitReference, GitUrl, HttpUrl, InvalidSource, OciReference, OciUrl,
     SourceRef, Tag, TreePath, VersionRange,
 };
-use crate::chart::values;
+use crate::chart::{coalesce, strvals, values};
 use crate::cluster::identity::TenantClient;
 use crate::cluster::references::{self, Content, Reference, ReferenceKind};
 use crate::plan::{Failure, FailureClass, Target};
@@ -152,56 +152,94 @@ impl Resolver<'_> {
         secrets: &mut Vec<String>,
         secret_values: &mut JsonMap,
     ) -> Result<JsonMap, Failure> {
-        let mut merged = JsonMap::new();
-        for reference in &inputs.values_from {
-            if let Some(found) = self.values_from(reference, read, secrets).await? {
-                if reference.kind == ValuesKind::Secret {
-                    values::merge(secret_values, found.clone());
+        let (mut merged, mut placed) = (JsonMap::new(), Vec::new());
+        for spec in &inputs.values_from {
+            let Some(text) = self.text_of(spec, read).await? else { continue };
+            let is_secret = spec.kind == ValuesKind::Secret;
+            match &spec.target_path {
+                None => {
+                    let table = self.table(spec, &text)?;
+                    if is_secret {
+                        collect_strings(&table, secrets);
+                        values::merge(secret_values, table.clone());
+                    }
+                    values::merge(&mut merged, table);
                 }
-                values::merge(&mut merged, found);
+                Some(path) => {
+                    let value = self.value(spec, &text)?;
+                    if is_secret {
+                        collect_strings(&JsonMap::from_iter([(path.clone(), value.clone())]), secrets);
+                    }
+                    placed.push((spec, path, value));
+                }
             }
         }
         values::merge(&mut merged, inputs.values.clone());
+        for (spec, path, value) in placed {
+            merged = with(&merged, path, &value).map_err(|problem| {
+                let place = self.place(spec);
+                let message = format!("targetPath {path:?} of {place} leads nowhere: {problem}");
+                failure(FailureClass::Input, "InvalidValues", message)
+            })?;
+            // Where it leads among all values may not be where it would lead among those of Secrets alone.
+            if spec.kind == ValuesKind::Secret
+                && let Ok(with_it) = with(secret_values, path, &value)
+            {
+                *secret_values = with_it;
+            }
+        }
         Ok(merged)
     }
 
-    async fn values_from(
-        &self,
-        spec: &ValuesReference,
-        read: &mut Read,
-        secrets: &mut Vec<String>,
-    ) -> Result<Option<JsonMap>, Failure> {
-        let kind = match spec.kind {
-            ValuesKind::ConfigMap => ReferenceKind::ConfigMap,
-            ValuesKind::Secret => ReferenceKind::Secret,
-        };
-        let reference = self.reference(kind, &spec.name);
+    /// What the key holds; `None` where it is optional and not there.
+    async fn text_of(&self, spec: &ValuesReference, read: &mut Read) -> Result<Option<Vec<u8>>, Failure> {
+        let reference = self.values_reference(spec);
         let content = match self.read(&reference, read).await? {
             Some(content) => content,
             None if spec.optional => return Ok(None),
             None => return Err(missing(&reference)),
         };
-        let key = &spec.values_key;
-        let data = match content.data.get(key) {
-            Some(data) => data,
-            None if spec.optional => return Ok(None),
+        let (mut data, key) = (content.data, &spec.values_key);
+        match data.remove(key) {
+            Some(text) => Ok(Some(text)),
+            None if spec.optional => Ok(None),
             None => {
                 let message = format!("{reference} has no key {key:?} for values");
-                return Err(failure(FailureClass::Refused, "ValuesMissing", message));
+                Err(failure(FailureClass::Refused, "ValuesMissing", message))
             }
-        };
-        let place = format!("key {key:?} of {reference}");
-        let values = values::read(&place, data).map_err(|problem| match kind {
-            ReferenceKind::ConfigMap => input("InvalidValues", &problem),
+        }
+    }
+
+    fn table(&self, spec: &ValuesReference, text: &[u8]) -> Result<JsonMap, Failure> {
+        let place = self.place(spec);
+        values::read(&place, text).map_err(|problem| match spec.kind {
+            ValuesKind::ConfigMap => input("InvalidValues", &problem),
             // The reader's words may quote the text that it could not read.
-            ReferenceKind::Secret => {
+            ValuesKind::Secret => {
                 failure(FailureClass::Input, "InvalidValues", format!("{place} is no YAML table of values"))
             }
-        })?;
-        if kind == ReferenceKind::Secret {
-            collect_strings(&values, secrets);
-        }
-        Ok(Some(values))
+        })
+    }
+
+    fn value(&self, spec: &ValuesReference, text: &[u8]) -> Result<serde_json::Value, Failure> {
+        let value = std::str::from_utf8(text).map_err(|_| "it is no text in UTF-8");
+        value.and_then(|text| values::single(text, spec.literal)).map_err(|problem| {
+            let message = format!("{} cannot go to its targetPath: {problem}", self.place(spec));
+            failure(FailureClass::Input, "InvalidValues", message)
+        })
+    }
+
+    /// `key "values.yaml" of ConfigMap apps/common`
+    fn place(&self, spec: &ValuesReference) -> String {
+        format!("key {:?} of {}", spec.values_key, self.values_reference(spec))
+    }
+
+    fn values_reference(&self, spec: &ValuesReference) -> Reference {
+        let kind = match spec.kind {
+            ValuesKind::ConfigMap => ReferenceKind::ConfigMap,
+            ValuesKind::Secret => ReferenceKind::Secret,
+        };
+        self.reference(kind, &spec.name)
     }
 
     async fn read(&self, reference: &Reference, read: &mut Read) -> Result<Option<Content>, Failure> {
@@ -269,6 +307,13 @@ fn git_reference(spec: &GitReferenceSpec) -> Result<GitReference, InvalidSource>
         (None, None, Some(branch)) => GitReference::branch(branch)?,
         (None, None, None) => GitReference::Default,
     })
+}
+
+/// The values with one of them set.
+fn with(values: &JsonMap, path: &str, value: &serde_json::Value) -> Result<JsonMap, strvals::Error> {
+    let map = coalesce::thaw_object(values);
+    values::place(&map, path, value)?;
+    Ok(coalesce::freeze_map(&map))
 }
 
 /// All texts among values from a Secret. Short ones are left out: masking `1` or `true` would hide the whole log.

@@ -451,6 +451,40 @@ async fn values_from_a_secret_are_awaited_and_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_key_of_a_secret_is_one_value_and_wins_over_all_others() {
+    with_controller(|house: Arc<House>| async move {
+        // As it stands, `--set` would take it for two values.
+        let password = "canary,configs.injected=1";
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"},
+            "stringData": {"password": password, "tag": "007", "list": "{a,b}c"},
+        });
+        house.put("somebody", secret).await;
+        let from = |key: &str, path: &str| json!({"kind": "Secret", "name": "db", "valuesKey": key, "targetPath": path});
+        let spec = |second: Value| {
+            json!({"valuesFrom": [from("password", "password"), second], "values": {"password": "inline", "replicas": 1}})
+        };
+        house.apply_spec("web", spec(from("tag", "tag"))).await;
+        house.wait_ready(1).await;
+        let values: Value = serde_json::from_str(&house.helm(&["get", "values", "web", "-o", "json"])).unwrap();
+        assert_eq!(values, json!({"password": password, "tag": "007", "replicas": 1}));
+
+        house.apply_spec("web", spec(from("tag", "replicas.of.it"))).await;
+        let object = house.wait("stalled", |object| is_for(object, "Stalled", "InvalidValues")).await;
+        let place = format!("of key \"tag\" of Secret {}/db leads nowhere", house.namespace);
+        assert!(summary(&object).contains(&place), "{}", summary(&object));
+        house.apply_spec("web", spec(from("list", "tag"))).await;
+        let object =
+            house.wait("stalled", |object| is_for(object, "Stalled", "InvalidValues") && summary(object).contains("braces"));
+        assert!(!summary(&object.await).contains("{a,b}c"), "what a Secret holds is not told");
+        // The schema itself keeps everything out that could set more than it names.
+        let refused = house.try_apply("other", spec(from("tag", "a=1,b"))).await.unwrap_err();
+        assert!(refused.to_string().contains("targetPath"), "{refused}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn missing_chart_stalls_the_release_and_names_what_is_there() {
     with_controller(|house: Arc<House>| async move {
         let chart = json!({"oci": {"url": house.chart_url(), "tag": "9.9.9", "insecure": true}});
