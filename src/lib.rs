@@ -14,6 +14,7 @@ pub mod lint;
 pub mod release;
 pub mod plan;
 pub mod api;
+pub mod election;
 pub mod source;
 pub mod metrics;
 pub mod telemetry;

@@ -57,6 +57,7 @@ pub struct Metrics {
     watches: Family<WatchLabels, Gauge>,
     renders: Counter,
     render_seconds: Histogram,
+    leader: Gauge,
 }
 
 impl Default for Metrics {
@@ -75,6 +76,7 @@ impl Default for Metrics {
         let watches = Family::default();
         let renders = Counter::default();
         let render_seconds = Histogram::new(buckets());
+        let leader = Gauge::default();
         registry.register(
             "api_requests",
             "Requests sent to the Kubernetes API, retries included",
@@ -90,6 +92,7 @@ impl Default for Metrics {
         registry.register("watches", "Open watches by kind", watches.clone());
         registry.register("renders", "Charts rendered", renders.clone());
         registry.register("render_duration_seconds", "Duration of a render", render_seconds.clone());
+        registry.register("leader", "Whether this process works (1) or stands by (0)", leader.clone());
         Metrics {
             registry: Arc::new(registry),
             api_requests,
@@ -103,6 +106,7 @@ impl Default for Metrics {
             watches,
             renders,
             render_seconds,
+            leader,
         }
     }
 }
@@ -129,6 +133,10 @@ impl Metrics {
     pub fn render(&self, duration: Duration) {
         self.renders.inc();
         self.render_seconds.observe(duration.as_secs_f64());
+    }
+
+    pub fn leader(&self, leads: bool) {
+        self.leader.set(leads.into());
     }
 
     /// A HelmRelease went from one state of Ready to another; `None` is an object that is not there.

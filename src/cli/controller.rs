@@ -1,4 +1,4 @@
-//! `pintle controller`: serves HelmReleases and GitSyncs until it is told to stop.
+//! `pintle controller`: serves HelmReleases and GitSyncs until it is told to stop, or does not lead any more.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -6,14 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use jiff::SignedDuration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::connect::Connection;
+use crate::api;
 use crate::cluster::events::Events;
 use crate::cluster::identity::Clients;
+use crate::cluster::lease::{self, Election, Standing};
+use crate::cluster::mandate::Mandate;
+use crate::election::Terms;
 use crate::metrics::Metrics;
 use crate::reconcile::{Options, Shell};
 use crate::source::{self, Reach, Sources};
@@ -51,6 +56,8 @@ pub struct ControllerArgs {
     /// How long running work may take to end when the controller is stopped
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     grace_seconds: u64,
+    #[command(flatten)]
+    election: ElectionArgs,
     /// A level (error, warn, info, debug) or a filter such as pintle=debug,kube=warn
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "PINTLE_LOG")]
     log_level: String,
@@ -58,10 +65,60 @@ pub struct ControllerArgs {
     log_format: LogFormat,
 }
 
-/// Runs until SIGTERM or SIGINT.
+/// Names are those of Kubernetes' own components, figures those of Flux.
+#[derive(Clone, Debug, clap::Args)]
+struct ElectionArgs {
+    /// Work only while this process holds the Lease; several of them stand by for one another
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false,
+        action = clap::ArgAction::Set)]
+    leader_elect: bool,
+    /// The namespace of the Lease; default is the Pod's, or the context's
+    #[arg(long, value_name = "NAMESPACE")]
+    leader_elect_resource_namespace: Option<String>,
+    /// The name of the Lease
+    #[arg(long, value_name = "NAME", default_value = "pintle")]
+    leader_elect_resource_name: String,
+    /// How long others wait after the last renewal they saw
+    #[arg(long, value_name = "DURATION", default_value = "35s", value_parser = duration)]
+    leader_elect_lease_duration: Duration,
+    /// How long the leader goes on without a renewal
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    leader_elect_renew_deadline: Duration,
+    /// How long between renewals
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    leader_elect_retry_period: Duration,
+}
+
+impl ElectionArgs {
+    /// `None` where there is no election: then this process always leads.
+    fn options(&self, namespace: &str) -> anyhow::Result<Option<lease::Options>> {
+        if !self.leader_elect {
+            return Ok(None);
+        }
+        let terms = Terms::new(
+            self.leader_elect_lease_duration,
+            self.leader_elect_renew_deadline,
+            self.leader_elect_retry_period,
+        );
+        Ok(Some(lease::Options {
+            namespace: self.leader_elect_resource_namespace.clone().unwrap_or_else(|| namespace.to_owned()),
+            name: self.leader_elect_resource_name.clone(),
+            identity: identity(),
+            terms: terms.context("cannot use the flags --leader-elect-…")?,
+        }))
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let (min, max) = (SignedDuration::from_millis(1), SignedDuration::from_hours(1));
+    let duration = api::Duration::from(text).parse(min, max).map_err(|problem| problem.to_string())?;
+    Duration::try_from(duration).map_err(|problem| problem.to_string())
+}
+
+/// Runs until SIGTERM or SIGINT, or until another process leads.
 ///
 /// # Errors
-/// The cluster's configuration cannot be used, or the address not be listened on.
+/// The cluster's configuration cannot be used, the address not be listened on, or leadership was lost.
 pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     telemetry::start_logs(&args.log_level, args.log_format).context("cannot read --log-level")?;
     let connection =
@@ -69,7 +126,11 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let config = connection.config().await?;
     let metrics = Metrics::default();
     let reach = reach(&args, &config);
-    let clients = Clients::new(config, metrics.clone())?;
+    let election = args.election.options(&config.default_namespace)?;
+    let mandate = if election.is_some() { Mandate::none() } else { Mandate::default() };
+    let clients = Clients::with_mandate(config, metrics.clone(), mandate.clone())?;
+    let mut election = election.map(|options| Election::new(&clients, options, mandate, metrics.clone()));
+    metrics.leader(election.is_none());
     tokio::spawn(warn_of_an_old_cluster(clients.controller().client()));
     let sources = Sources::new(source::Options { reach, ..source::Options::default() })?;
     let options = Options {
@@ -102,7 +163,13 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", args.metrics_addr))?;
     info!(address = %listener.local_addr()?, "serving /metrics, /healthz and /readyz");
     let (releases, git) = (shell.clone(), syncs.clone());
-    let is_ready = Box::new(move || releases.is_ready() && git.listed.load(Ordering::Relaxed));
+    let standing = election.as_ref().map(Election::standing);
+    let is_ready = Box::new(move || match standing.as_ref().map(|standing| *standing.borrow()) {
+        Some(Standing::Unknown) => false,
+        // It is all it can be; a rollout of a newer version must not wait for more.
+        Some(Standing::StandBy) => true,
+        Some(Standing::Leader) | None => releases.is_ready() && git.listed.load(Ordering::Relaxed),
+    });
     let pages = tokio::spawn(telemetry::serve(listener, Pages { metrics, is_ready }));
 
     let stop = CancellationToken::new();
@@ -117,7 +184,25 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         info!("stopping");
         asked.cancel();
     });
-    tokio::join!(shell.run(changes, stop.clone()), sync::run(syncs, stop));
+    let work = async { tokio::join!(shell.run(changes, stop.clone()), sync::run(syncs, stop.clone())) };
+    match &mut election {
+        None => {
+            work.await;
+        }
+        Some(election) => {
+            if election.acquire(&stop).await {
+                tokio::select! {
+                    _ = work => {}
+                    // What is under way is cut off, as by a crash: what it did is stored, and the new leader goes on.
+                    lost = election.keep() => bail!(lost),
+                }
+            }
+        }
+    }
+    // Only now: everything is stored.
+    if let Some(election) = election {
+        election.release().await;
+    }
     pages.abort();
     Ok(())
 }
@@ -141,6 +226,15 @@ fn reach(args: &ControllerArgs, config: &kube::Config) -> Reach {
         loopback: args.allow_loopback_sources,
         refused_addresses: server.filter(|address| !address.is_loopback()).into_iter().collect(),
         ..Reach::default()
+    }
+}
+
+/// In a Pod its name: a container that is started again goes on with the lease of the one before it, which is certainly
+/// gone. Elsewhere two processes may bear one name, so this one gets a word of its own.
+fn identity() -> String {
+    match std::env::var("POD_NAME").ok().filter(|name| !name.is_empty()) {
+        Some(pod) => pod,
+        None => format!("{}_{}", instance(), uuid::Uuid::new_v4()),
     }
 }
 

@@ -113,7 +113,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Dependency(command) => dependency::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Controller(args) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(controller::run(args)).map(|()| ExitCode::SUCCESS)
+            let ended = runtime.block_on(controller::run(args));
+            // A render or a fetch that cannot be interrupted must not hold the process.
+            runtime.shutdown_background();
+            ended.map(|()| ExitCode::SUCCESS)
         }
         Command::Values(on) if on.args.is_of_chart() => {
             values::of_chart(&on.connection, &on.args).map(|()| ExitCode::SUCCESS)

@@ -5,13 +5,14 @@
 //! differs only by the impersonation headers on its requests.
 //!
 //! Every request is counted, has a time limit (watches have their own, in `kube::runtime`), and waits for its turn, so
-//! that a burst of releases becomes a queue here and not a thousand connections there.
+//! that a burst of releases becomes a queue here and not a thousand connections there. A write is sent only while this
+//! process has the mandate for it ([`super::mandate`]).
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -22,6 +23,7 @@ use kube::client::Body;
 use tokio::sync::Semaphore;
 use tower::{BoxError, Service};
 
+use super::mandate::Mandate;
 use crate::metrics::Metrics;
 
 /// Requests in flight at once, watches not counted. More only lengthens the API server's queue, and each has a connection.
@@ -124,6 +126,7 @@ impl TenantClient {
 pub struct Clients {
     wire: kube::Client,
     turns: Arc<Semaphore>,
+    mandate: Mandate,
     metrics: Metrics,
     namespace: String,
     controller: ControllerClient,
@@ -133,18 +136,44 @@ pub struct Clients {
 impl Clients {
     /// # Errors
     /// [`IdentityError::Config`] where the configuration's certificates or credentials cannot be used.
-    pub fn new(mut config: kube::Config, metrics: Metrics) -> Result<Self, IdentityError> {
+    pub fn new(config: kube::Config, metrics: Metrics) -> Result<Self, IdentityError> {
+        Clients::with_mandate(config, metrics, Mandate::default())
+    }
+
+    /// Clients that write only while the mandate lasts.
+    ///
+    /// # Errors
+    /// As [`Clients::new`].
+    pub fn with_mandate(mut config: kube::Config, metrics: Metrics, mandate: Mandate) -> Result<Self, IdentityError> {
         config.default_retry = false; // the gate below retries, and honours Retry-After within its bound
         let namespace = config.default_namespace.clone();
         let wire = kube::Client::try_from(config).map_err(IdentityError::Config)?;
         let turns = Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX));
-        let gate = Gate { wire: wire.clone(), headers: Arc::default(), turns: turns.clone(), metrics: metrics.clone() };
+        let gate = Gate {
+            wire: wire.clone(),
+            headers: Arc::default(),
+            turns: turns.clone(),
+            mandate: mandate.clone(),
+            metrics: metrics.clone(),
+        };
         let controller = ControllerClient(kube::Client::new(gate, &namespace));
-        Ok(Clients { wire, turns, metrics, namespace, controller, tenants: Arc::default() })
+        Ok(Clients { wire, turns, mandate, metrics, namespace, controller, tenants: Arc::default() })
     }
 
     pub fn controller(&self) -> &ControllerClient {
         &self.controller
+    }
+
+    /// For the Lease, on which the mandate rests: its requests need none, and wait behind no others.
+    pub(super) fn for_election(&self) -> kube::Client {
+        let gate = Gate {
+            wire: self.wire.clone(),
+            headers: Arc::default(),
+            turns: Arc::new(Semaphore::new(1)),
+            mandate: Mandate::default(),
+            metrics: self.metrics.clone(),
+        };
+        kube::Client::new(gate, &self.namespace)
     }
 
     /// The client for releases of this account; the same one for each call.
@@ -160,6 +189,7 @@ impl Clients {
                     wire: self.wire.clone(),
                     headers: Arc::new(account.headers()),
                     turns: self.turns.clone(),
+                    mandate: self.mandate.clone(),
                     metrics: self.metrics.clone(),
                 },
                 &self.namespace,
@@ -171,12 +201,13 @@ impl Clients {
     }
 }
 
-/// Between a client and the wire: identity, turn, time limit, retry, count.
+/// Between a client and the wire: identity, turn, mandate, time limit, retry, count.
 #[derive(Clone)]
 struct Gate {
     wire: kube::Client,
     headers: Arc<Vec<(HeaderName, HeaderValue)>>,
     turns: Arc<Semaphore>,
+    mandate: Mandate,
     metrics: Metrics,
 }
 
@@ -209,12 +240,17 @@ impl Gate {
     /// Everything else: the whole answer is read here, so that the time limit covers it.
     async fn exchange(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let verb = verb(&request);
+        let is_write = !matches!(*request.method(), http::Method::GET | http::Method::HEAD);
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         for attempt in 1.. {
             let request = Request::from_parts(parts.clone(), Body::from(body.clone()));
             let answer = {
                 let _turn = self.turns.acquire().await?;
+                if is_write {
+                    // As late as can be: the wait for the turn, or for another attempt, may have been long.
+                    self.mandate.check(Instant::now())?;
+                }
                 tokio::time::timeout(REQUEST_TIMEOUT, self.once(request)).await
             };
             let answer = match answer {

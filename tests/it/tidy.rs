@@ -23,7 +23,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("plan", &["release", "manifest", "chart", "value"]),
     ("api", &["plan", "postrender", "release", "chart", "manifest", "value"]),
     ("source", &["chart", "value", "yaml"]),
-    ("cluster", &["release", "manifest", "value"]),
+    ("election", &[]),
+    ("cluster", &["election", "release", "manifest", "value"]),
     ("sync", &["api", "manifest", "yaml", "source", "cluster", "chart"]),
     (
         "reconcile",
