@@ -11,6 +11,7 @@ mod faults;
 mod git_sync;
 mod hooks;
 mod house;
+mod leader;
 mod lifecycle;
 mod proxy;
 mod releases;
