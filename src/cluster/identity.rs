@@ -316,7 +316,31 @@ fn retry_delay(answer: &Response<Body>, attempt: u32) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::{Answer, Error};
+    use super::super::wire::{self, Want};
     use super::*;
+
+    #[tokio::test]
+    async fn without_a_mandate_nothing_is_written_and_no_release_is_blamed() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let metrics = Metrics::default();
+        // Nobody listens there.
+        let config = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
+        let clients = Clients::with_mandate(config, metrics.clone(), Mandate::none()).unwrap();
+        let deployer = Account::ServiceAccount(ServiceAccount::parse("apps", "deployer").unwrap());
+        for client in [clients.controller().client(), clients.tenant(&deployer).client().clone()] {
+            for (method, refused) in [(http::Method::PATCH, true), (http::Method::GET, false)] {
+                let path = "/api/v1/namespaces/apps/configmaps/a";
+                let problem = wire::send(&client, method, path, None, Want::Object).await.unwrap_err();
+                let Answer::Transient { message, .. } = Error::of("change", "it", "ConfigMap", problem).answer else {
+                    panic!("not transient")
+                };
+                assert_eq!(message.contains("does not hold the lease"), refused, "{message}");
+            }
+        }
+        let page = metrics.page();
+        assert!(page.contains(r#"verb="get""#) && !page.contains(r#"verb="patch""#), "{page}");
+    }
 
     #[test]
     fn name_that_could_mean_somebody_else_is_refused() {
