@@ -36,6 +36,8 @@ use crate::release::{ChartVersion, Info, Release, ReleaseSummary, Revision, Stat
 
 /// A look at Pods costs a request a workload, so the first waits for those that start at once.
 const PODS_AFTER: Duration = Duration::from_secs(3);
+/// An upgrade that crash-loops is to be rolled back soon; a first install waits crash loops out.
+const PODS_OF_UPGRADE_AFTER: Duration = Duration::from_secs(1);
 /// How long a pass waits for a watch that was just opened.
 const IN_STEP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -415,12 +417,14 @@ async fn look_at_pods(
     stage: Stage,
     now: Timestamp,
 ) {
-    let waited = match stage {
-        Stage::Rollout { started, .. } => now.duration_since(started),
-        Stage::Running => memory.unhealthy_since.map_or(jiff::SignedDuration::ZERO, |since| now.duration_since(since)),
+    let (since, first_after) = match stage {
+        Stage::Rollout { started, install: true, .. } => (Some(started), PODS_AFTER),
+        Stage::Rollout { started, install: false, .. } => (Some(started), PODS_OF_UPGRADE_AFTER),
+        Stage::Running => (memory.unhealthy_since, PODS_AFTER),
     };
+    let waited = since.map_or(jiff::SignedDuration::ZERO, |since| now.duration_since(since));
     let waited = Duration::try_from(waited).unwrap_or_default();
-    if waited < PODS_AFTER || memory.pods.at.is_some_and(|at| at.elapsed() < look_again_after(waited)) {
+    if waited < first_after || memory.pods.at.is_some_and(|at| at.elapsed() < look_again_after(waited)) {
         return;
     }
     memory.pods = Pods { at: Some(Instant::now()), of: HashMap::new() };
