@@ -96,17 +96,15 @@ fn first_word(value: &Json) -> &'static str {
 /// The documents of a stream: cut at lines that start with `---`, after which only blanks or a comment may stand.
 fn documents(data: &[u8]) -> Result<Vec<&[u8]>, String> {
     let mut documents = Vec::new();
-    let (mut start, mut line_start) = (0, 0);
-    for line in data.split_inclusive(|byte| *byte == b'\n') {
-        let line_end = line_start + line.len();
-        if let Some(rest) = line.strip_prefix(b"---") {
-            match rest.trim_ascii() {
-                [] | [b'#', ..] => documents.push(&data[start..line_start]),
-                other => return Err(format!("invalid Yaml document separator: {}", String::from_utf8_lossy(other))),
-            }
-            start = line_end;
+    let mut start = 0;
+    for line_start in std::iter::once(0).chain(memchr::memchr_iter(b'\n', data).map(|newline| newline + 1)) {
+        let Some(rest) = data[line_start..].strip_prefix(b"---") else { continue };
+        let rest = &rest[..memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1)];
+        match rest.trim_ascii() {
+            [] | [b'#', ..] => documents.push(&data[start..line_start]),
+            other => return Err(format!("invalid Yaml document separator: {}", String::from_utf8_lossy(other))),
         }
-        line_start = line_end;
+        start = line_start + "---".len() + rest.len();
     }
     documents.push(&data[start..]);
     Ok(documents)

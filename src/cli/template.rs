@@ -126,8 +126,12 @@ pub fn run(arguments: &TemplateArgs) -> anyhow::Result<()> {
             "\n".to_owned()
         }
     };
-    let text = select(&text, &arguments.show_only)?;
-    std::io::stdout().write_all(text.as_bytes()).context("the output cannot be written")
+    let text = select(text, &arguments.show_only)?;
+    std::io::stdout().write_all(text.as_bytes()).context("the output cannot be written")?;
+    // The process ends here, and its memory with it: to free a large chart and its templates node by node takes longer
+    // than to print it.
+    std::mem::forget((chart, inputs, setting, rendered));
+    Ok(())
 }
 
 /// What a render on the command line goes by.
@@ -322,10 +326,18 @@ fn printed(rendered: &Rendered, arguments: &TemplateArgs) -> String {
         }
     }
     manifest.push_str(&rendered.manifest);
-    let mut text = format!("{}\n", manifest.trim());
+    let mut text = trimmed(manifest);
+    text.push('\n');
     for hook in shown_hooks(rendered, arguments) {
         text.push_str(&framed(&hook.path, &hook.manifest));
     }
+    text
+}
+
+/// The text without the white space around it, in the same memory.
+fn trimmed(mut text: String) -> String {
+    text.truncate(text.trim_end().len());
+    text.drain(..text.len() - text.trim_start().len());
     text
 }
 
@@ -377,9 +389,9 @@ fn write_file(folder: &Path, path: &str, content: &str, is_more: bool) -> anyhow
 }
 
 /// Only the documents made by the templates that the patterns name, pattern by pattern; everything without patterns.
-fn select(text: &str, patterns: &[String]) -> anyhow::Result<String> {
+fn select(text: String, patterns: &[String]) -> anyhow::Result<String> {
     if patterns.is_empty() {
-        return Ok(text.to_owned());
+        return Ok(text);
     }
     let mut selected = String::new();
     for pattern in patterns {
@@ -388,7 +400,7 @@ fn select(text: &str, patterns: &[String]) -> anyhow::Result<String> {
             let path = split::source_path(document).and_then(|path| path.split_once('/'));
             path.is_some_and(|(_, path)| parsed.as_ref().is_some_and(|pattern| pattern.matches(path)))
         };
-        let mut documents = split::split(text).into_iter().filter(is_wanted).peekable();
+        let mut documents = split::split(&text).into_iter().filter(is_wanted).peekable();
         if documents.peek().is_none() {
             bail!("could not find template {pattern} in chart");
         }

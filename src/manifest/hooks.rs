@@ -189,9 +189,14 @@ struct Head {
 
 impl Head {
     fn read(file: &str, document: &str) -> Result<Self, Error> {
-        let json =
-            yaml::to_json(document.as_bytes()).map_err(|source| Error::Yaml { file: file.to_owned(), source })?;
+        let json = yaml::fields_to_json(document.as_bytes(), Head::is_field)
+            .map_err(|source| Error::Yaml { file: file.to_owned(), source })?;
         Head::of(&json).map_err(|problem| Error::Shape { file: file.to_owned(), problem })
+    }
+
+    /// Whether a head is made of that field of a document, under any of the names by which [`field`] finds it.
+    fn is_field(name: &str) -> bool {
+        ["kind", "apiVersion", "metadata"].iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 
     fn of(json: &Json) -> Result<Self, String> {

@@ -194,7 +194,7 @@ pub(super) fn without_no_value(output: Vec<u8>) -> Vec<u8> {
     const NO_VALUE: &[u8] = b"<no value>";
     let mut rest = output.as_slice();
     let mut kept = Vec::new();
-    while let Some(position) = find(rest, NO_VALUE) {
+    while let Some(position) = memchr::memmem::find(rest, NO_VALUE) {
         kept.extend_from_slice(&rest[..position]);
         rest = &rest[position + NO_VALUE.len()..];
     }
@@ -203,18 +203,6 @@ pub(super) fn without_no_value(output: Vec<u8>) -> Vec<u8> {
     }
     kept.extend_from_slice(rest);
     kept
-}
-
-fn find(text: &[u8], word: &[u8]) -> Option<usize> {
-    let first = word[0];
-    let mut from = 0;
-    loop {
-        let position = from + text[from..].iter().position(|byte| *byte == first)?;
-        if text[position..].starts_with(word) {
-            return Some(position);
-        }
-        from = position + 1;
-    }
 }
 
 /// A table that holds nothing but an error's text: what `fromYaml` and its like give where they fail.

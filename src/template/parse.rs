@@ -217,7 +217,7 @@ impl<'p, 't> Parser<'p, 't> {
                 }
             }
         }
-        let root = self.shared.nodes.drain(mark..).collect();
+        let root = take_off(&mut self.shared.nodes, mark);
         self.add(name.into(), root)
     }
 
@@ -268,7 +268,7 @@ impl<'p, 't> Parser<'p, 't> {
         while self.peek_non_space().kind != Kind::Eof {
             match self.text_or_action()? {
                 Item::Node(node) => self.shared.nodes.push(node),
-                Item::Terminator(terminator) => return Ok((self.shared.nodes.drain(mark..).collect(), terminator)),
+                Item::Terminator(terminator) => return Ok((take_off(&mut self.shared.nodes, mark), terminator)),
             }
         }
         Err(self.error("unexpected EOF"))
@@ -402,7 +402,7 @@ impl<'p, 't> Parser<'p, 't> {
             let token = self.next_non_space();
             match token.kind {
                 kind if kind == end => {
-                    let commands = self.shared.commands.drain(mark..).collect();
+                    let commands = take_off(&mut self.shared.commands, mark);
                     let pipe = Pipe { pos, is_assign, declarations: declarations.into(), commands };
                     self.check_pipeline(&pipe, context)?;
                     return Ok(pipe);
@@ -519,7 +519,7 @@ impl<'p, 't> Parser<'p, 't> {
             }
             break;
         }
-        let terms: Box<[Term]> = self.shared.terms.drain(mark..).collect();
+        let terms = take_off(&mut self.shared.terms, mark);
         if terms.is_empty() { Err(self.error("empty command")) } else { Ok(Command { pos, terms }) }
     }
 
@@ -611,6 +611,17 @@ impl<'p, 't> Parser<'p, 't> {
             }
         }
     }
+}
+
+/// What stands above the mark, in no more room than it needs.
+fn take_off<T>(stack: &mut Vec<T>, mark: usize) -> Box<[T]> {
+    if stack.len() == mark + 1
+        && let Some(only) = stack.pop()
+    {
+        // Most pipelines and commands are of one part, and draining has its price.
+        return Box::new([only]);
+    }
+    stack.drain(mark..).collect()
 }
 
 /// The name after the point.

@@ -1,5 +1,6 @@
 //! Documents to data: types of scalars, aliases, merges, and the way to JSON.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use base64::Engine;
@@ -12,35 +13,45 @@ use super::{ALIAS_BYTES_MAX, DEPTH_MAX, Dialect, NODES_MAX};
 use crate::value::json::{go_text, number};
 use crate::value::strconv::{FloatFormat, format_float, format_float32, quote};
 
-/// Data as go-yaml hands it to Go: keys of any type, entries in the order they were set.
+/// Data as go-yaml hands it to Go: keys of any type, entries in the order they were set. Texts stay in the nodes.
 #[derive(Clone, Debug)]
-enum Data {
+enum Data<'d> {
     Null,
     Bool(bool),
     Int(i64),
     Uint(u64),
     Float(f64),
-    Text(String),
-    List(Vec<Data>),
-    Map(Vec<(Data, Data)>),
+    Text(Cow<'d, str>),
+    List(Vec<Data<'d>>),
+    Map(Vec<(Data<'d>, Data<'d>)>),
 }
 
 /// Reads a document as sigs.k8s.io/yaml does: by go-yaml, then made JSON.
 pub(super) fn decode(document: &Document<'_>) -> Result<Json, Error> {
-    read(document, None)
+    read(document, None, |_| true)
+}
+
+/// As [`decode`], but of a mapping at the top only the entries are made JSON whose key is wanted. The others are checked
+/// all the same.
+pub(super) fn decode_fields(document: &Document<'_>, is_wanted: fn(&str) -> bool) -> Result<Json, Error> {
+    read(document, None, is_wanted)
 }
 
 /// As [`decode`], and a key that comes twice in a mapping is an error: one line for each.
 pub(super) fn decode_strictly(document: &Document<'_>) -> Result<Json, Error> {
     let mut repeated = Vec::new();
-    let json = read(document, Some(&mut repeated))?;
+    let json = read(document, Some(&mut repeated), |_| true)?;
     if repeated.is_empty() {
         return Ok(json);
     }
     Err(Error::plain(None, format!("unmarshal errors:\n  {}", repeated.join("\n  "))))
 }
 
-fn read(document: &Document<'_>, repeated: Option<&mut Vec<String>>) -> Result<Json, Error> {
+fn read(
+    document: &Document<'_>,
+    repeated: Option<&mut Vec<String>>,
+    is_wanted: fn(&str) -> bool,
+) -> Result<Json, Error> {
     let mut decoder = Decoder {
         nodes: &document.nodes,
         decoded: 1,
@@ -49,11 +60,18 @@ fn read(document: &Document<'_>, repeated: Option<&mut Vec<String>>) -> Result<J
         open_aliases: Vec::new(),
         depth: 0,
         has_odd_key: false,
+        has_odd_float: false,
         repeated,
     };
-    let data = decoder.read(0)?;
+    let mut data = decoder.read(0)?;
     if decoder.has_odd_key {
         refuse_odd_keys(&data)?;
+    }
+    // Which float JSON refuses first is found by making everything JSON; nothing else can fail from here on.
+    if let Data::Map(entries) = &mut data
+        && !decoder.has_odd_float
+    {
+        entries.retain(|(key, _)| !matches!(key, Data::Text(key) if !is_wanted(key)));
     }
     to_json(data)
 }
@@ -70,14 +88,17 @@ struct Decoder<'d, 't> {
     depth: usize,
     /// A mapping has a key that cannot be a JSON key.
     has_odd_key: bool,
+    /// Some number is infinite or none at all, which JSON cannot say.
+    has_odd_float: bool,
     /// Where repeated keys are noted, if they are wanted.
     repeated: Option<&'d mut Vec<String>>,
 }
 
-impl Decoder<'_, '_> {
-    fn read(&mut self, at: usize) -> Result<Data, Error> {
+impl<'d> Decoder<'d, '_> {
+    fn read(&mut self, at: usize) -> Result<Data<'d>, Error> {
         self.count(at)?;
-        let node = &self.nodes[at];
+        let nodes = self.nodes;
+        let node = &nodes[at];
         match &node.content {
             Content::Alias { name, target } => {
                 self.follow(at, name)?;
@@ -89,7 +110,9 @@ impl Decoder<'_, '_> {
                 if !self.open_aliases.is_empty() {
                     self.aliased_bytes += value.len();
                 }
-                read_scalar(node, value, *is_plain)
+                let data = read_scalar(node, value, *is_plain)?;
+                self.has_odd_float |= matches!(data, Data::Float(float) if !float.is_finite());
+                Ok(data)
             }
             Content::Sequence => {
                 self.enter(at)?;
@@ -146,7 +169,7 @@ impl Decoder<'_, '_> {
     }
 
     /// Reads the entries of a mapping behind those already there: later ones win.
-    fn read_entries(&mut self, at: usize, entries: &mut Vec<(Data, Data)>) -> Result<(), Error> {
+    fn read_entries(&mut self, at: usize, entries: &mut Vec<(Data<'d>, Data<'d>)>) -> Result<(), Error> {
         self.enter(at)?;
         let mut seen: HashSet<String> = match self.repeated {
             Some(_) => entries.iter().map(|(key, _)| go_syntax(key)).collect(),
@@ -182,7 +205,7 @@ impl Decoder<'_, '_> {
     }
 
     /// Adds what `<<` names: a mapping, or a list of mappings of which the first wins.
-    fn merge(&mut self, at: usize, entries: &mut Vec<(Data, Data)>) -> Result<(), Error> {
+    fn merge(&mut self, at: usize, entries: &mut Vec<(Data<'d>, Data<'d>)>) -> Result<(), Error> {
         match self.nodes[at].content {
             Content::Mapping | Content::Alias { .. } => self.merge_one(at, entries),
             Content::Sequence => {
@@ -198,7 +221,7 @@ impl Decoder<'_, '_> {
         }
     }
 
-    fn merge_one(&mut self, at: usize, entries: &mut Vec<(Data, Data)>) -> Result<(), Error> {
+    fn merge_one(&mut self, at: usize, entries: &mut Vec<(Data<'d>, Data<'d>)>) -> Result<(), Error> {
         match &self.nodes[at].content {
             Content::Mapping => {
                 self.count(at)?;
@@ -241,13 +264,13 @@ fn is_merge(key: &Node<'_>) -> bool {
         if value == "<<" && (*is_plain || key.tag == Tag::Merge))
 }
 
-fn read_scalar(node: &Node<'_>, text: &str, is_plain: bool) -> Result<Data, Error> {
+fn read_scalar<'d>(node: &Node<'_>, text: &'d str, is_plain: bool) -> Result<Data<'d>, Error> {
     match node.tag {
-        Tag::None if !is_plain => Ok(Data::Text(text.to_owned())),
+        Tag::None if !is_plain => Ok(Data::Text(text.into())),
         Tag::None => Ok(to_data(resolve(text, Dialect::V2, true), text)),
-        Tag::Str | Tag::Merge | Tag::Other => Ok(Data::Text(text.to_owned())),
+        Tag::Str | Tag::Merge | Tag::Other => Ok(Data::Text(text.into())),
         Tag::Binary => match decode_base64(text) {
-            Some(bytes) => Ok(Data::Text(go_text(&bytes).into_owned())),
+            Some(bytes) => Ok(Data::Text(go_text(&bytes).into_owned().into())),
             None => Err(Error::plain(Some(node.line), "!!binary value contains invalid base64 data")),
         },
         Tag::Bool | Tag::Int | Tag::Float | Tag::Null | Tag::Timestamp => read_tagged(node, text),
@@ -255,7 +278,7 @@ fn read_scalar(node: &Node<'_>, text: &str, is_plain: bool) -> Result<Data, Erro
 }
 
 /// Reads a scalar whose tag says what it must be.
-fn read_tagged(node: &Node<'_>, text: &str) -> Result<Data, Error> {
+fn read_tagged<'d>(node: &Node<'_>, text: &'d str) -> Result<Data<'d>, Error> {
     let scalar = resolve(text, Dialect::V2, node.tag == Tag::Timestamp);
     let found = match scalar {
         Scalar::Null => Tag::Null,
@@ -275,14 +298,14 @@ fn read_tagged(node: &Node<'_>, text: &str) -> Result<Data, Error> {
     }
 }
 
-fn to_data(scalar: Scalar, text: &str) -> Data {
+fn to_data(scalar: Scalar, text: &str) -> Data<'_> {
     match scalar {
         Scalar::Null => Data::Null,
         Scalar::Bool(value) => Data::Bool(value),
         Scalar::Int(number) => Data::Int(number),
         Scalar::Uint(number) => Data::Uint(number),
         Scalar::Float(number) => Data::Float(number),
-        Scalar::Timestamp | Scalar::Text => Data::Text(text.to_owned()),
+        Scalar::Timestamp | Scalar::Text => Data::Text(text.into()),
     }
 }
 
@@ -296,11 +319,11 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Whether sigs.k8s.io/yaml has no way to make the key a string.
-fn is_odd_key(key: &Data) -> bool {
+fn is_odd_key(key: &Data<'_>) -> bool {
     matches!(key, Data::Null | Data::Uint(_))
 }
 
-fn refuse_odd_keys(data: &Data) -> Result<(), Error> {
+fn refuse_odd_keys(data: &Data<'_>) -> Result<(), Error> {
     match data {
         Data::List(items) => items.iter().try_for_each(refuse_odd_keys),
         Data::Map(entries) => {
@@ -324,7 +347,7 @@ fn refuse_odd_keys(data: &Data) -> Result<(), Error> {
     }
 }
 
-fn to_json(data: Data) -> Result<Json, Error> {
+fn to_json(data: Data<'_>) -> Result<Json, Error> {
     Ok(match data {
         Data::Null => Json::Null,
         Data::Bool(value) => value.into(),
@@ -335,10 +358,11 @@ fn to_json(data: Data) -> Result<Json, Error> {
             let text = format_float(float, FloatFormat::General, None);
             return Err(Error::json(format!("json: unsupported value: {text}")));
         }
-        Data::Text(text) => text.into(),
+        Data::Text(text) => text.into_owned().into(),
         Data::List(items) => Json::Array(items.into_iter().map(to_json).collect::<Result<_, _>>()?),
         Data::Map(entries) => {
-            let mut entries: Vec<(String, Data)> = entries.into_iter().map(|(k, v)| (key_text(k), v)).collect();
+            let mut entries: Vec<(Cow<'_, str>, Data<'_>)> =
+                entries.into_iter().map(|(k, v)| (key_text(k), v)).collect();
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             // Of equal keys the one set last wins; the sort kept their order.
             entries.dedup_by(|later, earlier| {
@@ -348,7 +372,9 @@ fn to_json(data: Data) -> Result<Json, Error> {
                 }
                 is_same
             });
-            Json::Object(entries.into_iter().map(|(k, v)| Ok((k, to_json(v)?))).collect::<Result<_, Error>>()?)
+            Json::Object(
+                entries.into_iter().map(|(k, v)| Ok((k.into_owned(), to_json(v)?))).collect::<Result<_, Error>>()?,
+            )
         }
     })
 }
@@ -357,21 +383,21 @@ fn to_json(data: Data) -> Result<Json, Error> {
 pub(super) fn scalar_key(node: &Node<'_>) -> Option<String> {
     match &node.content {
         Content::Scalar { value, is_plain } if !is_merge(node) => {
-            read_scalar(node, value, *is_plain).ok().map(key_text)
+            read_scalar(node, value, *is_plain).ok().map(|key| key_text(key).into_owned())
         }
         _ => None,
     }
 }
 
 /// The string sigs.k8s.io/yaml makes of a key.
-fn key_text(key: Data) -> String {
+fn key_text(key: Data<'_>) -> Cow<'_, str> {
     match key {
         Data::Text(text) => text,
-        Data::Int(number) => number.to_string(),
-        Data::Float(number) => float_text(number),
-        Data::Bool(value) => value.to_string(),
+        Data::Int(number) => number.to_string().into(),
+        Data::Float(number) => float_text(number).into(),
+        Data::Bool(value) => value.to_string().into(),
         // None of these is left: a null or uint64 key and a collection were refused before.
-        Data::Null | Data::Uint(_) | Data::List(_) | Data::Map(_) => String::new(),
+        Data::Null | Data::Uint(_) | Data::List(_) | Data::Map(_) => Cow::Borrowed(""),
     }
 }
 
@@ -388,12 +414,12 @@ pub(super) fn float_text(number: f64) -> String {
 }
 
 /// The entries that are left when each key is set again by later ones.
-fn unique(entries: &[(Data, Data)]) -> Vec<&(Data, Data)> {
+fn unique<'e, 'd>(entries: &'e [(Data<'d>, Data<'d>)]) -> Vec<&'e (Data<'d>, Data<'d>)> {
     let is_overwritten = |at: usize| entries[at + 1..].iter().any(|(key, _)| is_same_key(key, &entries[at].0));
     (0..entries.len()).filter(|at| !is_overwritten(*at)).map(|at| &entries[at]).collect()
 }
 
-fn is_same_key(a: &Data, b: &Data) -> bool {
+fn is_same_key(a: &Data<'_>, b: &Data<'_>) -> bool {
     match (a, b) {
         (Data::Null, Data::Null) => true,
         (Data::Bool(a), Data::Bool(b)) => a == b,
@@ -406,8 +432,8 @@ fn is_same_key(a: &Data, b: &Data) -> bool {
 }
 
 /// `%#v` of what go-yaml made of a node.
-fn go_syntax(data: &Data) -> String {
-    let element = |data: &Data| match data {
+fn go_syntax(data: &Data<'_>) -> String {
+    let element = |data: &Data<'_>| match data {
         Data::Null => "interface {}(nil)".to_owned(),
         other => go_syntax(other),
     };
@@ -433,8 +459,8 @@ fn go_syntax(data: &Data) -> String {
 }
 
 /// The order in which Go prints the keys of a map. Between types it is that of their addresses in the program.
-fn compare_keys(a: &Data, b: &Data) -> std::cmp::Ordering {
-    let rank = |data: &Data| match data {
+fn compare_keys(a: &Data<'_>, b: &Data<'_>) -> std::cmp::Ordering {
+    let rank = |data: &Data<'_>| match data {
         Data::Null => 0,
         Data::Text(_) | Data::List(_) | Data::Map(_) => 1,
         Data::Uint(_) => 2,

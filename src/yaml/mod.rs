@@ -68,6 +68,16 @@ pub fn to_json(bytes: &[u8]) -> Result<Json, Error> {
     first_document(bytes).map_err(|error| error.in_step(Step::YamlToJson))
 }
 
+/// As [`to_json`], but of a table only the fields are given back whose key is wanted, and those whose key is no text. The
+/// rest is read, and its faults are told.
+///
+/// # Errors
+/// As [`to_json`].
+pub fn fields_to_json(bytes: &[u8], is_wanted: fn(&str) -> bool) -> Result<Json, Error> {
+    let decode = |document: &parser::Document<'_>| decode::decode_fields(document, is_wanted);
+    first_document_by(bytes, decode).map_err(|error| error.in_step(Step::YamlToJson))
+}
+
 /// As [`to_json`], and a key that comes twice is an error, as for `UnmarshalStrict`.
 ///
 /// # Errors
@@ -167,6 +177,17 @@ fn into_text(emitted: Vec<u8>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_that_are_not_wanted_are_read_all_the_same() {
+        let fields = |text: &str| fields_to_json(text.as_bytes(), |key| key == "a");
+        assert_eq!(fields("b: {c: 1}\na: 1\n2: x\nb: 3\n").unwrap(), serde_json::json!({"a": 1, "2": "x"}));
+        assert_eq!(fields("- b: 1\n").unwrap(), serde_json::json!([{"b": 1}]));
+        for text in ["b: .inf\na: 1\n", "b: {null: 1}\n", "b: *x\n", "b: !!int x\n", "a: 1\nb: {<<: 1}\n"] {
+            let (found, whole) = (fields(text).unwrap_err(), to_json(text.as_bytes()).unwrap_err());
+            assert_eq!(found.to_string(), whole.to_string());
+        }
+    }
 
     #[test]
     fn keys_that_come_twice_are_named_where_asked_for() {

@@ -93,6 +93,12 @@ fn piece_start(bytes: &[u8], end: usize) -> usize {
 
 /// The offset of the first character that YAML does not allow, in valid UTF-8.
 fn first_control(text: &[u8]) -> Option<usize> {
+    // Nearly every text is fine as a whole, and this loop looks at many bytes at a time.
+    let is_suspect =
+        |byte: u8| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r') || matches!(byte, 0x7f | 0xc2 | 0xef);
+    if !text.iter().fold(false, |is_found, byte| is_found | is_suspect(*byte)) {
+        return None;
+    }
     text.iter().enumerate().position(|(at, byte)| match byte {
         b' '..=b'~' | b'\t' | b'\n' | b'\r' => false,
         0..=0x1f | 0x7f => true,
