@@ -30,6 +30,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
+use bytes::Bytes;
 use serde_json::Value as Json;
 
 use crate::chart::{self, Chart, Crd, coalesce, schema};
@@ -399,12 +400,15 @@ fn render_files(
     let source = |path: &str| templates.get(path).map(|t| String::from_utf8_lossy(&t.text).into_owned());
 
     let mut set = Set::new(FUNCS.clone()).named("gotpl");
-    for path in &order {
-        host.spend((templates[*path].text.len() / PARSED_BYTES_PER_STEP) as u64)
-            .map_err(|fault| budget_of_parsing(path, fault))?;
-        let parsed = host.parsed().get_or_parse(&set, path, &templates[*path].text);
-        set.add(&parsed.map_err(|error| error::of_parsing(&error, source))?);
-    }
+    let texts: Vec<(&str, &Bytes)> = order.iter().map(|path| (*path, &templates[*path].text)).collect();
+    host.parsed().with_help(&Set::new(FUNCS.clone()), &texts, || {
+        for (path, text) in &texts {
+            host.spend((text.len() / PARSED_BYTES_PER_STEP) as u64).map_err(|fault| budget_of_parsing(path, fault))?;
+            let parsed = host.parsed().get_or_parse(&set, path, text);
+            set.add(&parsed.map_err(|error| error::of_parsing(&error, source))?);
+        }
+        Ok::<(), Error>(())
+    })?;
     if let Some(watcher) = host.watcher() {
         watcher.note(set.mentions());
     }

@@ -187,7 +187,7 @@ impl<'t> Lexer<'t> {
     fn accept_word(&mut self) {
         loop {
             let rest = self.rest();
-            self.pos += rest.iter().position(|b| !is_ascii_word(*b)).unwrap_or(rest.len());
+            self.pos += rest.iter().position(|b| !IS_ASCII_WORD[usize::from(*b)]).unwrap_or(rest.len());
             if self.byte().is_none_or(|b| b.is_ascii()) || !self.accept(is_alphanumeric) {
                 return;
             }
@@ -342,6 +342,9 @@ impl<'t> Lexer<'t> {
 
     /// At a character with no meaning of its own, the first byte of which is past.
     fn word_or_other(&mut self) -> Token<'t> {
+        if IS_ASCII_WORD[usize::from(self.input[self.start])] {
+            return self.identifier();
+        }
         self.pos = self.start;
         let (c, width) = unicode::decode(self.rest());
         self.pos += width;
@@ -502,9 +505,16 @@ fn find_pair(text: &[u8], [first, second]: &[u8; 2]) -> Option<usize> {
     memchr_iter(*first, text).find(|at| text.get(at + 1) == Some(second))
 }
 
-fn is_ascii_word(byte: u8) -> bool {
-    byte == b'_' || byte.is_ascii_alphanumeric()
-}
+/// Whether a byte is an ASCII letter, a digit or an underscore, by its value: names make up most of what is in actions.
+const IS_ASCII_WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = byte as u8 == b'_' || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
 
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')

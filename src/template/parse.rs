@@ -42,6 +42,7 @@ pub(super) fn parse(name: &[u8], text: Bytes, funcs: &FuncTable) -> Result<Vec<A
         nodes: Vec::new(),
         commands: Vec::new(),
         terms: Vec::new(),
+        fields: Vec::new(),
         stack: Stack::new(PARSE_STACK_BYTES),
     };
     Parser::new(&mut shared).text(name)?;
@@ -61,6 +62,8 @@ struct Shared<'t> {
     nodes: Vec<Node>,
     commands: Vec<Command>,
     terms: Vec<Term>,
+    /// The names of the fields being read.
+    fields: Vec<Span>,
     stack: Stack,
 }
 
@@ -384,13 +387,16 @@ impl<'p, 't> Parser<'p, 't> {
 
     fn template_name(&mut self, token: Token<'t>, context: &str) -> Parsed<Str> {
         match token.kind {
-            Kind::String | Kind::RawString => self.unquote(token).map(Str::from),
+            Kind::String | Kind::RawString => self.unquote(token),
             _ => Err(self.unexpected(token, context)),
         }
     }
 
-    fn unquote(&self, token: Token<'_>) -> Parsed<Vec<u8>> {
-        strconv::unquote(token.text).ok_or_else(|| self.error("invalid syntax"))
+    fn unquote(&self, token: Token<'_>) -> Parsed<Str> {
+        match strconv::unquote(token.text) {
+            Some(text) => Ok(text.as_ref().into()),
+            None => Err(self.error("invalid syntax")),
+        }
     }
 
     /// Declarations and commands, up to the token `end`.
@@ -527,15 +533,14 @@ impl<'p, 't> Parser<'p, 't> {
     fn operand(&mut self) -> Parsed<Option<Term>> {
         let token = self.next_non_space();
         let Some(term) = self.term(token)? else { return Ok(None) };
-        let pos = self.peek().pos as Pos;
-        let fields = self.fields();
-        if fields.is_empty() {
+        let next = self.peek();
+        if next.kind != Kind::Field {
             return Ok(Some(term));
         }
+        let pos = next.pos as Pos;
+        let fields = self.fields();
         Ok(Some(match term {
-            // The first name was read as the term.
-            Term::Field { names, .. } => Term::Field { pos, names: names.iter().copied().chain(fields).collect() },
-            Term::Variable { variable, name, .. } => Term::Variable { pos, variable, name, fields: fields.into() },
+            Term::Variable { variable, name, .. } => Term::Variable { pos, variable, name, fields },
             Term::Bool { .. } | Term::String { .. } | Term::Number(_) | Term::Nil { .. } | Term::Dot { .. } => {
                 let mut text = Vec::new();
                 term.write(&self.shared.source.text, &mut text);
@@ -543,18 +548,30 @@ impl<'p, 't> Parser<'p, 't> {
                 let quoted = String::from_utf8_lossy(&quoted);
                 return Err(self.error(format!("unexpected . after term {quoted}")));
             }
-            Term::Identifier { .. } | Term::Chain { .. } | Term::Pipe(_) => {
-                Term::Chain { pos, operand: Box::new(term), fields: fields.into() }
+            // The names of a field were read with it.
+            Term::Identifier { .. } | Term::Field { .. } | Term::Chain { .. } | Term::Pipe(_) => {
+                Term::Chain { pos, operand: Box::new(term), fields }
             }
         }))
     }
 
+    /// `.a.b`, the first name of which is past.
+    fn field(&mut self, first: Token<'t>) -> Term {
+        let next = self.peek();
+        // Go tells the place of the second name where there is one.
+        let pos = if next.kind == Kind::Field { next.pos } else { first.pos } as Pos;
+        self.shared.fields.push(field_name(first));
+        Term::Field { pos, names: self.fields() }
+    }
+
     /// The names of the fields that stand here, one after the other.
-    fn fields(&mut self) -> Vec<Span> {
-        let mut fields = Vec::new();
+    fn fields(&mut self) -> Box<[Span]> {
         while self.peek().kind == Kind::Field {
-            fields.push(field_name(self.next()));
+            let name = field_name(self.next());
+            self.shared.fields.push(name);
         }
+        let fields = self.shared.fields.as_slice().into();
+        self.shared.fields.clear();
         fields
     }
 
@@ -572,7 +589,7 @@ impl<'p, 't> Parser<'p, 't> {
                 }
                 Term::Variable { pos, variable, name: Self::span(token), fields: Box::default() }
             }
-            Kind::Field => Term::Field { pos, names: [field_name(token)].into() },
+            Kind::Field => self.field(token),
             Kind::Bool => Term::Bool { pos, value: token.text == b"true" },
             Kind::CharConstant | Kind::Complex | Kind::Number => {
                 Term::Number(Box::new(number(token).map_err(|message| self.error(message))?))
@@ -586,9 +603,7 @@ impl<'p, 't> Parser<'p, 't> {
                 self.paren_depth -= 1;
                 Term::Pipe(Box::new(pipe))
             }
-            Kind::String | Kind::RawString => {
-                Term::String { quoted: Self::span(token), value: self.unquote(token)?.into() }
-            }
+            Kind::String | Kind::RawString => Term::String { quoted: Self::span(token), value: self.unquote(token)? },
             _ => {
                 self.backup();
                 return Ok(None);

@@ -163,7 +163,7 @@ const FUNCS: &[Func] = &[
     func("typeOf", &[Type::Any], type_of),
     func("u8", &[Type::Uint8], same),
     func("unquote", &[Type::String], |_, a| {
-        strconv::unquote(text(&a[0])).map(Value::string).ok_or("invalid syntax".into())
+        strconv::unquote(text(&a[0])).map(|text| Value::string(&*text)).ok_or("invalid syntax".into())
     }),
     func("values", &[Type::AnyMap], |_, a| Ok(Value::Map(map(&a[0]).with_type(MapType::Values)))),
     variadic("vari", &[Type::String, Type::Int], |_, a| {
