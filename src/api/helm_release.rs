@@ -247,12 +247,19 @@ pub enum ValuesKind {
     Secret,
 }
 
+/// Fields by name that were given and are not declared.
+pub type UnknownFields = BTreeMap<String, serde_json::Value>;
+
 /// Something that changes rendered objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct PostRendererSpec {
     /// Changes that have the meaning Kustomize gives them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kustomize: Option<KustomizeSpec>,
+    /// Fields that no post-renderer has. They are kept so that they can be refused: the API server would drop them, and the
+    /// release would go on without what was asked for.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// Changes that have the meaning Kustomize gives them: first all patches in order, then all images in order.
@@ -266,6 +273,10 @@ pub struct KustomizeSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub images: Vec<ImageSpec>,
+    /// Fields that no post-renderer of this kind has. They are kept so that they can be refused: the API server would drop them, and the
+    /// release would go on without what was asked for.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// A patch, and which objects it is for.
@@ -279,6 +290,10 @@ pub struct PatchSpec {
     /// must be there; a list of operations needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<SelectorSpec>,
+    /// Fields that no patch has. They are kept so that they can be refused: the API server would drop them, and the
+    /// release would go on without what was asked for.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// Which objects are meant: those that fit all fields that are given. `group` to `namespace` are regular expressions
@@ -314,6 +329,10 @@ pub struct SelectorSpec {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 1024))]
     pub annotation_selector: String,
+    /// Fields that no target has. They are kept so that they can be refused: the API server would drop them, and the
+    /// release would go on without what was asked for.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// Another name, tag or digest for the images of one name.
@@ -335,6 +354,10 @@ pub struct ImageSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub digest: Option<String>,
+    /// Fields that no image has. They are kept so that they can be refused: the API server would drop them, and the
+    /// release would go on without what was asked for.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// Labels and annotations for every object.

@@ -10,7 +10,9 @@ use jiff::SignedDuration;
 use kube::ResourceExt;
 
 use super::duration::Duration;
-use super::helm_release::{ConflictsSpec, HelmRelease, HelmReleaseSpec, ImageSpec, PatchSpec, ValuesReference};
+use super::helm_release::{
+    ConflictsSpec, HelmRelease, HelmReleaseSpec, ImageSpec, PatchSpec, PostRendererSpec, UnknownFields, ValuesReference,
+};
 use super::rules;
 use super::{GitReference, HOLD, LocalReference, RECONCILE_AT, RETRY_AT};
 use crate::plan::desired::Conflicts;
@@ -316,6 +318,7 @@ fn post_rendering(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> PostR
     for (index, post_renderer) in spec.post_renderers.iter().enumerate() {
         // An empty one stays, so that what is said of those after it names their own index.
         let kustomize = post_renderer.kustomize.clone().unwrap_or_default();
+        refuse_unknown_fields(post_renderer, &format!("spec.postRenderers[{index}]"), errors);
         let field = format!("spec.postRenderers[{index}].kustomize");
         rules.kustomize.push(Kustomize {
             patches: each(&kustomize.patches, &format!("{field}.patches"), patch, errors),
@@ -333,6 +336,31 @@ fn post_rendering(spec: &HelmReleaseSpec, errors: &mut Vec<FieldError>) -> PostR
     rules.common = CommonMetadata { labels: common.labels, annotations: common.annotations };
     let written = if rules.is_empty() { serde_json::Value::Null } else { written };
     PostRendering { rules: Arc::new(rules), written }
+}
+
+/// Refuses fields that are not declared: Kustomize has bases from elsewhere, charts within charts, plugins and programs,
+/// and a release without what they were to do is not the one that was asked for.
+fn refuse_unknown_fields(post_renderer: &PostRendererSpec, field: &str, errors: &mut Vec<FieldError>) {
+    let mut check = |unknown: &UnknownFields, field: &str, declared: &str| {
+        errors.extend(unknown.keys().map(|name| {
+            let message = format!("a post-renderer fetches and runs nothing; what may be written here is {declared}");
+            wrong(format!("{field}.{}", name.escape_debug()), message)
+        }));
+    };
+    check(&post_renderer.unknown, field, "kustomize");
+    let Some(kustomize) = &post_renderer.kustomize else { return };
+    let field = format!("{field}.kustomize");
+    check(&kustomize.unknown, &field, "patches and images");
+    for (index, patch) in kustomize.patches.iter().enumerate() {
+        let field = format!("{field}.patches[{index}]");
+        check(&patch.unknown, &field, "patch and target");
+        let Some(target) = &patch.target else { continue };
+        let declared = "group, version, kind, name, namespace, labelSelector and annotationSelector";
+        check(&target.unknown, &format!("{field}.target"), declared);
+    }
+    for (index, image) in kustomize.images.iter().enumerate() {
+        check(&image.unknown, &format!("{field}.images[{index}]"), "name, newName, newTag and digest");
+    }
 }
 
 /// Reads the elements of a list; what is wrong is told with the index.

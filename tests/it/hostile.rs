@@ -12,8 +12,9 @@ use pintle::render::{
     Capabilities, Entropy, Error, Limits, Lookup, Offline, Operation, Options, ReleaseInfo, Rendered, on_big_stack,
 };
 use pintle::template::func::KeyType;
-use pintle::value::{Entries, Map, json};
-use pintle::{manifest, render, yaml};
+use pintle::value::{self, Entries, Map};
+use pintle::{api, manifest, render, yaml};
+use serde_json::json;
 
 /// Zeros for randomness; one and the same key, so that no test waits for another to be made.
 struct Fixed;
@@ -406,7 +407,7 @@ fn maps_that_hold_themselves_end_in_an_error_or_in_what_helm_gives() {
 fn deep_texts_of_data_are_refused() {
     let deep_json = "[".repeat(DEEP) + &"]".repeat(DEEP);
     let deep_objects = r#"{"a":"#.repeat(DEEP) + "1" + &"}".repeat(DEEP);
-    assert_eq!(json::unmarshal(deep_json.as_bytes()).unwrap_err(), "exceeded max depth");
+    assert_eq!(value::json::unmarshal(deep_json.as_bytes()).unwrap_err(), "exceeded max depth");
     for text in [deep_json.clone(), deep_objects, "- ".repeat(DEEP) + "1", "? ".repeat(DEEP), "a: &a [".repeat(DEEP)] {
         assert!(yaml::to_json(text.as_bytes()).is_err(), "{text:.20}");
         assert!(manifest::parse(&text).is_err(), "{text:.20}");
@@ -682,4 +683,59 @@ fn c8_documents_that_values_smuggle_in_are_objects_like_any_other() {
     let objects = manifest::parse(&rendered.manifest).unwrap();
     let kinds: Vec<_> = objects.iter().map(|object| object.id.kind.as_str()).collect();
     assert_eq!(kinds, ["ConfigMap", "ClusterRoleBinding"]);
+}
+
+#[test]
+fn c9_post_renderers_fetch_and_run_nothing() {
+    let check = |post_renderer: serde_json::Value| {
+        let release = serde_json::from_value(json!({
+            "apiVersion": "pintle.dev/v1", "kind": "HelmRelease",
+            "metadata": {"name": "web", "namespace": "apps"},
+            "spec": {
+                "chart": {"oci": {"url": "oci://registry.example.com/charts/web", "version": "1.x"}},
+                "postRenderers": [post_renderer],
+            },
+        }));
+        api::validate::validate(&release.unwrap())
+    };
+    let patch = "{kind: Pod, apiVersion: v1, metadata: {name: web}}";
+    for (post_renderer, field) in [
+        (json!({"exec": {"command": "sh"}}), "exec"),
+        (json!({"kustomize": {"images": []}, "plugin": "x"}), "plugin"),
+        (json!({"kustomize": {"resources": ["https://example.com/base"]}}), "kustomize.resources"),
+        (json!({"kustomize": {"bases": ["github.com/org/base?ref=v1"]}}), "kustomize.bases"),
+        (json!({"kustomize": {"components": ["../../elsewhere"]}}), "kustomize.components"),
+        (json!({"kustomize": {"helmCharts": [{"name": "web"}]}}), "kustomize.helmCharts"),
+        (json!({"kustomize": {"generators": ["plugin.yaml"]}}), "kustomize.generators"),
+        (json!({"kustomize": {"transformers": ["plugin.yaml"]}}), "kustomize.transformers"),
+        (
+            json!({"kustomize": {"patches": [{"patch": patch, "path": "https://example.com/p"}]}}),
+            "kustomize.patches[0].path",
+        ),
+        (
+            json!({"kustomize": {"patches": [{"patch": patch, "options": {"allowNameChange": true}}]}}),
+            "kustomize.patches[0].options",
+        ),
+        (
+            json!({"kustomize": {"patches": [{"patch": patch, "target": {"labels": "a=b"}}]}}),
+            "kustomize.patches[0].target.labels",
+        ),
+        (json!({"kustomize": {"images": [{"name": "web", "tagSuffix": "-x"}]}}), "kustomize.images[0].tagSuffix"),
+    ] {
+        let error = check(post_renderer).unwrap_err().to_string();
+        let says =
+            format!("spec.postRenderers[0].{field}: a post-renderer fetches and runs nothing; what may be written");
+        assert!(error.starts_with(&says) && !error.contains("; spec."), "{field}: {error}");
+    }
+    // A patch is the text of one, never where one lies.
+    for text in ["https://example.com/patch.yaml", "github.com/org/base?ref=v1", "patch.yaml"] {
+        let error = check(json!({"kustomize": {"patches": [{"patch": text, "target": {}}]}})).unwrap_err().to_string();
+        assert!(error.starts_with("spec.postRenderers[0].kustomize.patches[0].patch: "), "{text}: {error}");
+    }
+    // Kustomize's own configuration is an object like any other: one that the chart does not have.
+    let kustomization = "{apiVersion: kustomize.config.k8s.io/v1beta1, kind: Kustomization, metadata: {name: web}, \
+                         resources: ['https://example.com/base']}";
+    let rules = check(json!({"kustomize": {"patches": [{"patch": kustomization}]}})).unwrap().post_rendering.rules;
+    let error = rules.apply("", &[]).unwrap_err().to_string();
+    assert!(error.contains("the chart has no kustomize.config.k8s.io/v1beta1 Kustomization web"), "{error}");
 }
