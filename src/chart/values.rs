@@ -13,7 +13,8 @@ use crate::yaml;
 /// A document is no YAML, or no table.
 pub fn read(file: &str, data: &[u8]) -> Result<Object, Error> {
     let mut values = Object::new();
-    let documents = documents(data).map_err(|problem| Error::WrongShape { file: file.to_owned(), problem })?;
+    let text = with_ended_lines(data);
+    let documents = documents(&text).map_err(|problem| Error::WrongShape { file: file.to_owned(), problem })?;
     for document in documents {
         let json = yaml::to_json(document).map_err(|source| Error::UnreadableFile { file: file.to_owned(), source })?;
         match json {
@@ -93,6 +94,17 @@ fn first_word(value: &Json) -> &'static str {
     }
 }
 
+/// The text as Helm's reader of lines hands it on: each line, the last one too, ends with a line feed alone.
+fn with_ended_lines(data: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(data.len() + 1);
+    for line in data.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        text.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        text.push(b'\n');
+    }
+    text
+}
+
 /// The documents of a stream: cut at lines that start with `---`, after which only blanks or a comment may stand.
 fn documents(data: &[u8]) -> Result<Vec<&[u8]>, String> {
     let mut documents = Vec::new();
@@ -100,11 +112,16 @@ fn documents(data: &[u8]) -> Result<Vec<&[u8]>, String> {
     for line_start in std::iter::once(0).chain(memchr::memchr_iter(b'\n', data).map(|newline| newline + 1)) {
         let Some(rest) = data[line_start..].strip_prefix(b"---") else { continue };
         let rest = &rest[..memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1)];
-        match rest.trim_ascii() {
-            [] | [b'#', ..] => documents.push(&data[start..line_start]),
-            other => return Err(format!("invalid Yaml document separator: {}", String::from_utf8_lossy(other))),
+        match String::from_utf8_lossy(rest).trim() {
+            "" => {}
+            comment if comment.starts_with('#') => {}
+            other => return Err(format!("invalid Yaml document separator: {other}")),
         }
-        start = line_start + "---".len() + rest.len();
+        // Where no document stands before it, the line belongs to the one it begins.
+        if start < line_start {
+            documents.push(&data[start..line_start]);
+            start = line_start + "---".len() + rest.len();
+        }
     }
     documents.push(&data[start..]);
     Ok(documents)
@@ -172,6 +189,20 @@ mod tests {
     fn empty_files_give_no_values() {
         for text in ["", "---\n", "# only a comment\n", "\n---\n---\n"] {
             assert_eq!(read("values.yaml", text.as_bytes()).unwrap(), Object::new(), "{text:?}");
+        }
+    }
+
+    /// What Helm answers was asked of it: to go-yaml, U+0085 ends a line too.
+    #[test]
+    fn the_last_line_is_ended() {
+        for (text, want) in [
+            ("a: |", json!({"a": ""})),
+            ("a: |+\n  x", json!({"a": "x\n"})),
+            ("a: |+\n  x\r", json!({"a": "x\n"})),
+            ("a: |+\u{85}\u{85}", json!({"a": "\n\n"})),
+            ("a: 1\n---\u{b}#\nb: 1\n---\u{a0}", json!({"a": 1, "b": 1})),
+        ] {
+            assert_eq!(Json::Object(read("values.yaml", text.as_bytes()).unwrap()), want, "{text:?}");
         }
     }
 

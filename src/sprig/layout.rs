@@ -161,7 +161,7 @@ fn push(out: &mut Vec<u8>, element: Element, time: &Time, civil: Civil) {
     let text = match element {
         Element::LongYear if civil.year < 0 => format!("-{:04}", -civil.year),
         Element::LongYear => format!("{:04}", civil.year),
-        Element::Year => number(civil.year.max(0) % 100, true),
+        Element::Year => number(civil.year.abs() % 100, true),
         Element::MonthName { short } => name(MONTHS[civil.month as usize - 1], short).to_owned(),
         Element::Month { padded } => number(civil.month, padded),
         Element::Weekday { short } => name(WEEKDAYS[time.weekday() as usize], short).to_owned(),
@@ -460,7 +460,7 @@ impl Reading {
         }
         let shown = Time::from_civil(civil, Zone::Utc, local.clone());
         if let Some(offset) = self.offset {
-            let moment = shown.earlier_by_seconds(offset);
+            let moment = shown.later_by_seconds(-offset);
             let local_offset = offset_in(&local, moment.unix_seconds());
             let is_local = local_offset.seconds == offset
                 && (self.zone_name.is_empty() || local_offset.abbreviation == self.zone_name);
@@ -469,7 +469,7 @@ impl Reading {
         }
         if !self.zone_name.is_empty() {
             if let Some(offset) = offset_by_abbreviation(&local, &self.zone_name, shown.unix_seconds()) {
-                return Ok(shown.earlier_by_seconds(offset).in_zone(Zone::Local));
+                return Ok(shown.later_by_seconds(-offset).in_zone(Zone::Local));
             }
             // The offset of an unknown zone is taken as 0, except that `GMT+3` tells it.
             let hours = self.zone_name.strip_prefix("GMT").and_then(|hours| hours.parse::<i32>().ok()).unwrap_or(0);
@@ -538,11 +538,11 @@ fn offset(text: &mut &[u8], colons: bool, parts: OffsetParts) -> Read<i64> {
         Ok(())
     };
     let is_read = read();
-    // A number out of its range is told even if the next one cannot be read.
+    // A number out of its range is told even if the next one cannot be read; of several, the last.
     let [hours, minutes, seconds] = values;
-    in_range(hours, 0..25, "time zone offset hour")?;
-    in_range(minutes, 0..61, "time zone offset minute")?;
     in_range(seconds, 0..61, "time zone offset second")?;
+    in_range(minutes, 0..61, "time zone offset minute")?;
+    in_range(hours, 0..25, "time zone offset hour")?;
     is_read?;
     let offset = (hours * 60 + minutes) * 60 + seconds;
     match whole[0] {

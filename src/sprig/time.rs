@@ -1,4 +1,7 @@
 //! `time.Time`: a moment with the zone it is shown in.
+//!
+//! Seconds are 64 bits, as in Go, and run over as Go's do: moments are ordered by the seconds since the year 1, and the
+//! calendar begins in the year -292277022400, so that what lies before it is shown at its far end.
 
 use std::any::Any;
 use std::cmp::Ordering;
@@ -16,6 +19,13 @@ use crate::value::{IntType, Kind, Object, Signature, Type, Value};
 const DAY_SECONDS: i64 = 86_400;
 /// Seconds from Go's zero time, the first of January of the year 1, to 1970.
 const ZERO_TIME: i64 = -62_135_596_800;
+/// After so many years the calendar repeats.
+const ERA_YEARS: u64 = 400;
+const ERA_DAYS: u64 = 146_097;
+/// The eras of Go's calendar before the year 0.
+const ERAS_BEFORE_ZERO: u64 = 730_692_556;
+/// From the first of March in the first year of the calendar to 1970; the leap day is the last of such a year.
+const DAYS_BEFORE_1970: u64 = ERAS_BEFORE_ZERO * ERA_DAYS + 719_468;
 
 /// A moment of Go's `time.Time`.
 #[derive(Clone, Debug)]
@@ -89,17 +99,15 @@ impl Time {
 
     /// The moment a zone shows as that day and time. Out-of-range numbers carry over (the 32nd is the 1st of the next).
     pub(super) fn from_civil(civil: Civil, zone: Zone, local: TimeZone) -> Time {
-        let seconds = civil.nanosecond.div_euclid(SECOND).saturating_add(civil.second);
+        let seconds = civil.nanosecond.div_euclid(SECOND).wrapping_add(civil.second);
         let days = days_since_1970(civil.year, civil.month, civil.day);
-        let shown = days
-            .saturating_mul(DAY_SECONDS)
-            .saturating_add(civil.hour * 3600 + civil.minute * 60)
-            .saturating_add(seconds);
+        let shown =
+            days.wrapping_mul(DAY_SECONDS).wrapping_add(civil.hour * 3600 + civil.minute * 60).wrapping_add(seconds);
         let nanoseconds = civil.nanosecond.rem_euclid(SECOND) as u32;
         let time = Time { seconds: shown, nanoseconds, zone, local };
         // Near a change of the zone's offset the first guess may be on the wrong side of it.
-        let guess = shown.saturating_sub(time.offset_at(shown).seconds);
-        let seconds = shown.saturating_sub(time.offset_at(guess).seconds);
+        let guess = shown.wrapping_sub(time.offset_at(shown).seconds);
+        let seconds = shown.wrapping_sub(time.offset_at(guess).seconds);
         Time { seconds, ..time }
     }
 
@@ -138,11 +146,17 @@ impl Time {
         }
     }
 
+    /// What the zone shows, as seconds since the beginning of the calendar.
+    fn shown_seconds(&self) -> u64 {
+        let shown = self.seconds.wrapping_add(self.offset().seconds);
+        shown.cast_unsigned().wrapping_add(DAYS_BEFORE_1970 * DAY_SECONDS.cast_unsigned())
+    }
+
     /// The day and time the zone shows.
     pub(super) fn civil(&self) -> Civil {
-        let shown = self.seconds.saturating_add(self.offset().seconds);
-        let (year, month, day) = date_of(shown.div_euclid(DAY_SECONDS));
-        let second_of_day = shown.rem_euclid(DAY_SECONDS);
+        let shown = self.shown_seconds();
+        let (year, month, day) = date_of(shown / DAY_SECONDS.cast_unsigned());
+        let second_of_day = (shown % DAY_SECONDS.cast_unsigned()).cast_signed();
         Civil {
             year,
             month,
@@ -156,38 +170,48 @@ impl Time {
 
     /// Sunday is 0.
     pub(super) fn weekday(&self) -> i64 {
-        let days = self.seconds.saturating_add(self.offset().seconds).div_euclid(DAY_SECONDS);
-        // 1970 began on a Thursday.
-        (days + 4).rem_euclid(7)
+        // The calendar begins on a Wednesday.
+        (self.shown_seconds() / DAY_SECONDS.cast_unsigned() + 3).cast_signed() % 7
     }
 
     /// From 1.
     pub(super) fn year_day(&self) -> i64 {
         let civil = self.civil();
-        days_since_1970(civil.year, civil.month, civil.day) - days_since_1970(civil.year, 1, 1) + 1
+        // A year of the same length, whose January the calendar surely has.
+        let year = civil.year.rem_euclid(ERA_YEARS.cast_signed());
+        days_since_1970(year, civil.month, civil.day) - days_since_1970(year, 1, 1) + 1
     }
 
     /// That many nanoseconds later.
     pub(super) fn add(&self, nanoseconds: i64) -> Time {
         let sum = i64::from(self.nanoseconds) + nanoseconds.rem_euclid(SECOND);
         let seconds = nanoseconds.div_euclid(SECOND) + sum.div_euclid(SECOND);
-        Time { seconds: self.seconds.wrapping_add(seconds), nanoseconds: sum.rem_euclid(SECOND) as u32, ..self.clone() }
+        Time { nanoseconds: sum.rem_euclid(SECOND) as u32, ..self.later_by_seconds(seconds) }
     }
 
-    pub(super) fn earlier_by_seconds(&self, seconds: i64) -> Time {
-        Time { seconds: self.seconds.wrapping_sub(seconds), ..self.clone() }
+    /// That many seconds later; the last or first moment where there is no later or earlier one.
+    pub(super) fn later_by_seconds(&self, seconds: i64) -> Time {
+        let beyond = if seconds > 0 { i64::MAX } else { -i64::MAX };
+        let since_zero = self.seconds_since_zero().checked_add(seconds).unwrap_or(beyond);
+        Time { seconds: since_zero.wrapping_add(ZERO_TIME), ..self.clone() }
     }
 
     /// The time from another moment to this one, in nanoseconds; the largest or smallest where it does not fit.
     pub(super) fn since(&self, earlier: &Time) -> i64 {
-        let seconds = i128::from(self.seconds) - i128::from(earlier.seconds);
-        let nanoseconds = i128::from(self.nanoseconds) - i128::from(earlier.nanoseconds);
-        let difference = seconds * i128::from(SECOND) + nanoseconds;
+        let difference = self.nanoseconds_since_zero() - earlier.nanoseconds_since_zero();
         i64::try_from(difference).unwrap_or(if difference < 0 { i64::MIN } else { i64::MAX })
     }
 
     fn order(&self, other: &Time) -> Ordering {
-        (self.seconds, self.nanoseconds).cmp(&(other.seconds, other.nanoseconds))
+        self.nanoseconds_since_zero().cmp(&other.nanoseconds_since_zero())
+    }
+
+    fn seconds_since_zero(&self) -> i64 {
+        self.seconds.wrapping_sub(ZERO_TIME)
+    }
+
+    fn nanoseconds_since_zero(&self) -> i128 {
+        i128::from(self.seconds_since_zero()) * i128::from(SECOND) + i128::from(self.nanoseconds)
     }
 
     fn nanoseconds_since_1970(&self) -> i128 {
@@ -199,14 +223,13 @@ impl Time {
         if multiple <= 0 {
             return (self.clone(), 0);
         }
-        let since_zero = self.nanoseconds_since_1970() - i128::from(ZERO_TIME) * i128::from(SECOND);
-        let rest = since_zero.rem_euclid(i128::from(multiple)) as i64;
+        let rest = self.nanoseconds_since_zero().rem_euclid(i128::from(multiple)) as i64;
         (self.add(-rest), rest)
     }
 
     fn rounded(&self, multiple: i64) -> Time {
         let (down, rest) = self.truncated(multiple);
-        if multiple <= 0 || rest < multiple - rest { down } else { down.add(multiple) }
+        if multiple <= 0 || rest < multiple - rest { down } else { self.add(multiple - rest) }
     }
 
     /// The calendar date moved by years, months and days.
@@ -286,28 +309,26 @@ fn timestamp(seconds: i64) -> Timestamp {
 
 /// Days from 1970 to a date of the Gregorian calendar; months and days may lie out of their range.
 pub(super) fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    // Years of the algorithm begin in March, so that the leap day is the last; eras are the calendar's 400 years.
-    let months = month.wrapping_sub(3);
-    let year = year.saturating_add(months.div_euclid(12));
-    let month = months.rem_euclid(12);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * month + 2) / 5;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era.saturating_mul(146_097).saturating_add(day_of_era - 719_468).saturating_add(day - 1)
+    let month = month.wrapping_sub(1);
+    let year = year.wrapping_add(month.div_euclid(12));
+    let month = month.rem_euclid(12);
+    // The years here begin in March.
+    let year = year.wrapping_sub(i64::from(month < 2)).cast_unsigned().wrapping_add(ERAS_BEFORE_ZERO * ERA_YEARS);
+    let day_of_year = (153 * ((month + 10) % 12).cast_unsigned() + 2) / 5;
+    let (century, year_of_century) = (year / 100, year % 100);
+    let days = (ERA_DAYS.wrapping_mul(century) / 4).wrapping_add(1461 * year_of_century / 4 + day_of_year);
+    days.wrapping_sub(DAYS_BEFORE_1970).cast_signed().wrapping_add(day.wrapping_sub(1))
 }
 
-/// The year, month and day that many days after 1970.
-fn date_of(days: i64) -> (i64, i64, i64) {
-    let days = days.saturating_add(719_468);
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
+/// The year, month and day that many days after the beginning of the calendar.
+fn date_of(days: u64) -> (i64, i64, i64) {
+    let (era, day_of_era) = (days / ERA_DAYS, days % ERA_DAYS);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year_of_era + i64::from(month >= 10);
-    (year, (month + 2) % 12 + 1, day)
+    let year = (era * ERA_YEARS + year_of_era + u64::from(month >= 10)).wrapping_sub(ERAS_BEFORE_ZERO * ERA_YEARS);
+    (year.cast_signed(), (month.cast_signed() + 2) % 12 + 1, day.cast_signed())
 }
 
 /// The argument of a function that takes a `time.Time`.

@@ -88,6 +88,13 @@ fn call_map(map: &Map, name: &str, arguments: &[Value], host: &dyn Host) -> Resu
             "AsMap" => return Ok(Value::Map(map.with_type(MapType::Any))),
             "Table" => return table(map, &path.split('.').collect::<Vec<_>>()).map(Value::Map),
             "PathValue" => return path_value(map, &path),
+            "Encode" => {
+                // It writes what `YAML` gives. The only writer that a template has is nil.
+                if let Some(Err(fault)) = host.map_method(map, "YAML", &[]) {
+                    return Err(fault);
+                }
+                return Err("runtime error: invalid memory address or nil pointer dereference".to_owned().into());
+            }
             _ => {}
         }
     }

@@ -80,11 +80,16 @@ impl Verdict {
         if is_error && mine.contains("\\xef\\xbf\\xbd") && without_invalid(&theirs) == without_invalid(&mine) {
             return Verdict::BothRefuse("bytes that are no UTF-8, in error texts");
         }
-        let is_of = |(piece, our_piece, _): &&(&str, &str, &str)| theirs.contains(piece) && mine.contains(our_piece);
-        match CLASSES.iter().find(is_of) {
-            Some((_, _, class)) if is_same_kind => Verdict::BothRefuse(class),
-            _ => Verdict::Differs,
+        if !is_same_kind {
+            return Verdict::Differs;
         }
+        let is_of = |(piece, our_piece, _): &&(&str, &str, &str)| theirs.contains(piece) && mine.contains(our_piece);
+        if let Some((_, _, class)) = CLASSES.iter().find(is_of) {
+            return Verdict::BothRefuse(class);
+        }
+        // What we alone refuse may stand before what Helm refuses too.
+        let is_ours = |(piece, _): &&(&str, &str)| is_error && mine.contains(piece);
+        REFUSED_BY_US.iter().find(is_ours).map_or(Verdict::Differs, |(_, class)| Verdict::BothRefuse(class))
     }
 }
 

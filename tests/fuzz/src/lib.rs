@@ -66,7 +66,8 @@ pub fn render(template: &[u8], values: &[u8]) {
 fn options() -> render::Options {
     render::Options {
         now: "2026-01-02T03:04:05Z".parse().expect("a timestamp"),
-        local_zone: jiff::tz::TimeZone::UTC,
+        local_zone: || jiff::tz::TimeZone::UTC,
+        parsed: Arc::default(),
         lookup: Arc::new(render::Offline),
         entropy: Arc::new(Zeros),
         limits: render::Limits {
