@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Duration, GitReference, LocalReference, ObjectRef, any_object};
-use crate::release::JsonMap;
-use crate::release::progress::Taken;
+use crate::release::progress::{HookOutput, Taken};
+use crate::release::{Home, JsonMap, ReleaseId, ReleaseName};
 
 /// What shall run: a chart, its values, and the rules of its deployment.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -32,8 +32,6 @@ use crate::release::progress::Taken;
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.targetNamespace) == has(oldSelf.targetNamespace) && (!has(self.targetNamespace) || self.targetNamespace == oldSelf.targetNamespace)").message("targetNamespace cannot change: delete the HelmRelease and create it again"))]
-#[x_kube(validation = Rule::new("has(self.releaseName) == has(oldSelf.releaseName) && (!has(self.releaseName) || self.releaseName == oldSelf.releaseName)").message("releaseName cannot change: delete the HelmRelease and create it again"))]
 pub struct HelmReleaseSpec {
     /// How often everything is checked, besides at every change that is seen: the chart's source, and what was refused.
     /// A Go duration from 1s to 24h.
@@ -68,18 +66,24 @@ pub struct HelmReleaseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub common_metadata: Option<CommonMetadataSpec>,
     /// The name of the Helm release, at most 53 characters. Default: the name of the HelmRelease, with
-    /// `targetNamespace` and a dash before it where that is set; shortened where it is too long.
+    /// `targetNamespace` and a dash before it where that is set; shortened where it is too long. Where it changes, the
+    /// release of the old name is uninstalled with its objects, whatever `deletionPolicy` says, then the new one installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 53),
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
     )]
     pub release_name: Option<String>,
-    /// The namespace of the release and its records. It must exist, unless `install.createNamespace` is set. Default:
-    /// the namespace of the HelmRelease.
+    /// The namespace of the release. It must exist, unless `install.createNamespace` is set. Default: the namespace of
+    /// the HelmRelease. Where it changes, the release is uninstalled in the old one, then installed in the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub target_namespace: Option<String>,
+    /// The namespace of the release's records, where `helm` finds them with `-n`. It must exist. Default: the namespace
+    /// of the release. Where it changes, the release is uninstalled, then installed with its records in the new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub storage_namespace: Option<String>,
     /// The ServiceAccount, in the namespace of the HelmRelease, with whose rights everything is read and written.
     /// Default: what the controller was started with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -671,6 +675,10 @@ pub struct HelmReleaseStatus {
     /// One sentence: what is going on.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
+    /// The release that the HelmRelease stands for. Named before anything is written for it; where the spec means
+    /// another one, this one is uninstalled first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseReference>,
     /// `Ready`, `Released`, `TestSuccess`, `Healthy`, `Remediated`, `Held`, `Reconciling`, `Stalled`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -687,12 +695,44 @@ pub struct HelmReleaseStatus {
     /// What the newest revision took over from others, where `takeOwnership` allowed it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken_over: Vec<TakenObject>,
+    /// What the hooks and tests of the newest revision said last, where `helm.sh/hook-output-log-policy` asks for it.
+    /// Values of Secrets are masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hook_output: Vec<HookOutputStatus>,
     /// Since when the release is suspended, as far as it was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended_at: Option<String>,
     /// The last `pintle.dev/reconcile-at` that was acted upon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+}
+
+/// A Helm release, and where its records are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseReference {
+    /// The name of the release.
+    pub name: String,
+    /// The namespace of the release.
+    pub namespace: String,
+    /// The namespace of its records.
+    pub storage_namespace: String,
+}
+
+impl From<&Home> for ReleaseReference {
+    fn from(home: &Home) -> Self {
+        let Home { release, storage_namespace } = home.clone();
+        ReleaseReference { name: release.name.to_string(), namespace: release.namespace, storage_namespace }
+    }
+}
+
+impl ReleaseReference {
+    /// The release; `None` where somebody wrote what is no name of a release.
+    pub fn home(&self) -> Option<Home> {
+        let ReleaseReference { name, namespace, storage_namespace } = self.clone();
+        let release = ReleaseId { namespace, name: ReleaseName::parse(&name).ok()? };
+        Some(Home { release, storage_namespace })
+    }
 }
 
 /// A stored revision.
@@ -725,6 +765,26 @@ pub struct RevisionStatus {
     /// Why it failed, where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+}
+
+/// What a hook or test said last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HookOutputStatus {
+    /// The event it ran at: `pre-upgrade`, `test`…
+    pub event: String,
+    /// Its object.
+    pub object: ObjectRef,
+    /// The last lines of each of its containers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
+}
+
+impl From<&HookOutput> for HookOutputStatus {
+    fn from(output: &HookOutput) -> Self {
+        let HookOutput { event, object, lines } = output;
+        HookOutputStatus { event: event.to_string(), object: object.into(), lines: lines.clone() }
+    }
 }
 
 /// An object that belonged to somebody else.

@@ -18,17 +18,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::ObjectRef;
 use super::conditions::Conditions;
-use super::helm_release::{FailedAttemptStatus, HelmReleaseStatus, RevisionStatus, TakenObject};
+use super::helm_release::{FailedAttemptStatus, HelmReleaseStatus, HookOutputStatus, RevisionStatus, TakenObject};
 use crate::manifest::id::ObjectId;
 use crate::plan::decide::{UNHEALTHY_AFTER, unwell_for};
 use crate::plan::hooks::describe;
 use crate::plan::outcome::Done;
 use crate::plan::reason::Hold;
-use crate::plan::{Action, Decision, Desired, FailedAttempt, Failure, FailureClass, Health, Observed, Outcome, Reason};
+use crate::plan::{
+    Action, Claim, Decision, Desired, FailedAttempt, Failure, FailureClass, Health, Observed, Outcome, Reason,
+};
 use crate::release::digest::Fingerprint;
 use crate::release::history::{Entry, History};
 use crate::release::marks::{RetryToken, Tested};
-use crate::release::progress::{Phase, Taken};
+use crate::release::progress::{HookOutput, Phase, Taken};
 use crate::release::{Revision, Status};
 use crate::text::{MESSAGE_BYTES_MAX, truncate};
 
@@ -46,6 +48,8 @@ pub struct Facts<'a> {
     pub inventory: Option<&'a [ObjectId]>,
     /// What the newest revision took over from others, where this pass knows; `None` leaves the report as it was.
     pub taken: Option<&'a [Taken]>,
+    /// What its hooks said, where this pass knows; `None` leaves it as it was.
+    pub hook_output: Option<&'a [HookOutput]>,
 }
 
 /// What to write down and what to do then.
@@ -88,6 +92,10 @@ pub fn summarize(
     outcome: &Outcome,
     now: Timestamp,
 ) -> Summary {
+    let moved = match (&decision.action, outcome.failure.is_some()) {
+        (Action::Claim { home }, false) => Some(home),
+        _ => None,
+    };
     let story = Story { previous, facts, decision, outcome };
     let standing = story.standing();
     let suspended_at = facts.desired.asks.suspend.then(|| {
@@ -97,11 +105,16 @@ pub fn summarize(
     let sentence = truncate(&story.sentence(suspended_at.as_deref()), MESSAGE_BYTES_MAX);
     let conditions = Conditions::new(&previous.conditions, facts.generation, now);
     // The revisions and objects of a release that somebody else owns are told by its owner, and decide who that is.
-    let is_owner = facts.observed.rival.is_none();
+    let is_owner = facts.observed.rival.is_none() && !moved.is_some_and(|home| *home != facts.desired.home);
     let status = HelmReleaseStatus {
         observed_generation: Some(facts.generation),
         conditions: story.conditions(conditions, &standing, &sentence),
         summary: sentence,
+        release: match moved {
+            Some(home) => Some(home.into()),
+            None if is_owner && !is_moving(facts.desired) => Some((&facts.desired.home).into()),
+            None => previous.release.clone(),
+        },
         history: if is_owner { history_status(&facts.observed.history) } else { Vec::new() },
         failed_attempt: story.failed_attempt(),
         inventory: match facts.inventory {
@@ -113,6 +126,11 @@ pub fn summarize(
             _ if !is_owner => Vec::new(),
             Some(taken) => taken.iter().map(TakenObject::from).collect(),
             None => previous.taken_over.clone(),
+        },
+        hook_output: match facts.hook_output {
+            _ if !is_owner => Vec::new(),
+            Some(output) => output.iter().map(HookOutputStatus::from).collect(),
+            None => previous.hook_output.clone(),
         },
         suspended_at,
         last_handled_reconcile_at: facts.desired.asks.reconcile.clone(),
@@ -157,7 +175,6 @@ struct Story<'a> {
 
 impl Story<'_> {
     fn standing(&self) -> Standing {
-        const PROGRESSING: &str = "Progressing";
         let busy = |reason: &str| Standing::Busy { reason: reason.to_owned() };
         let stalled = |reason: &str| Standing::Stalled { reason: reason.to_owned() };
         if let Some(failure) = &self.outcome.failure {
@@ -173,6 +190,10 @@ impl Story<'_> {
             | Reason::Settled { .. }
             | Reason::RetryNotNeeded { .. } => Standing::Ready,
             Reason::Unhealthy { .. } => Standing::Unhealthy,
+            Reason::Suspended if self.has_come_to_rest() => match self.is_as_asked() {
+                true => Standing::Ready,
+                false => stalled(reason.name()),
+            },
             Reason::Suspended | Reason::HistoryTooLong { .. } => Standing::AsBefore,
             Reason::Rejected(failure) if failure.class == FailureClass::Transient => busy(reason.name()),
             Reason::Rejected(_)
@@ -215,6 +236,8 @@ impl Story<'_> {
             | Reason::AdoptionUndecided { .. }
             | Reason::AdoptionDiffers { .. }
             | Reason::Deleted
+            | Reason::Moved { .. }
+            | Reason::Unclaimed
             | Reason::Gone
             | Reason::DeletedWhileSuspended
             | Reason::Orphaned
@@ -548,6 +571,21 @@ impl Story<'_> {
         })
     }
 
+    /// Whether the newest revision was under way when the status was written last, and has reached its end while the
+    /// release was suspended.
+    fn has_come_to_rest(&self) -> bool {
+        let told = self.previous.history.first().map(|told| told.revision);
+        let newest = self.facts.observed.history.newest();
+        let ended = newest.is_some_and(|it| it.is_ours() && it.progress.is_none() && Some(it.revision().0) == told);
+        ended && self.previous.conditions.iter().any(|it| it.type_ == "Reconciling" && it.reason == PROGRESSING)
+    }
+
+    /// Whether the newest revision is deployed because the spec asked for it.
+    fn is_as_asked(&self) -> bool {
+        let newest = self.facts.observed.history.newest();
+        newest.is_some_and(|it| it.status() == Status::Deployed && it.rollback_of().is_none())
+    }
+
     /// Whether the action prepares something new, which can fail before anything is stored.
     fn starts(&self) -> bool {
         matches!(self.decision.action, Action::Install { .. } | Action::Upgrade { .. } | Action::Adopt { .. })
@@ -576,7 +614,8 @@ impl Story<'_> {
             {
                 after
             }
-            // The status is where the failure is kept.
+            // The status is where the failure, or the name of the release, is kept.
+            Action::Claim { .. } => Wake::After(SignedDuration::ZERO),
             Action::Stamp { .. } if matches!(self.decision.reason, Reason::TestsIgnored { .. }) => {
                 Wake::After(SignedDuration::ZERO)
             }
@@ -707,6 +746,9 @@ impl Story<'_> {
     }
 }
 
+/// The reason of `Reconciling` while something is done, not merely waited for.
+const PROGRESSING: &str = "Progressing";
+
 /// What Helm and we write of a first install that succeeded.
 pub const INSTALL_COMPLETE: &str = "Install complete";
 
@@ -724,6 +766,11 @@ fn held_note(reason: &Reason, condition: &Condition) -> String {
         }
         _ => condition.message.clone(),
     }
+}
+
+/// Whether the status names another release than the spec means.
+fn is_moving(desired: &Desired) -> bool {
+    matches!(desired.claim, Claim::Moving(_))
 }
 
 /// A failed attempt about which nothing is done: its objects stand.
@@ -813,7 +860,7 @@ fn revision_status(entry: &Entry) -> RevisionStatus {
 mod tests {
     use super::*;
     use crate::plan::{Asks, Policy, Target};
-    use crate::release::{ChartVersion, JsonMap, ReleaseId, ReleaseName, digest};
+    use crate::release::{ChartVersion, Home, JsonMap, ReleaseId, ReleaseName, digest};
 
     #[test]
     fn values_without_effect_are_told_once_when_their_revision_is_stored() {
@@ -824,13 +871,21 @@ mod tests {
             values: &values,
             release: &release,
             post_rendering: &serde_json::Value::Null,
-            crds: None,
+            options: &values,
         });
         let chart = ChartVersion { name: "web".into(), version: "1.0.0".into(), app_version: String::new() };
         let target = Ok(Target { fingerprint, chart, stale: None });
-        let desired = Desired { release, target, policy: Policy::default(), asks: Asks::default() };
-        let facts =
-            Facts { generation: 1, observed: &Observed::nothing(), desired: &desired, inventory: None, taken: None };
+        let home = Home { storage_namespace: release.namespace.clone(), release };
+        let (policy, asks) = (Policy::default(), Asks::default());
+        let desired = Desired { home, claim: Claim::Made, target, policy, asks };
+        let facts = Facts {
+            generation: 1,
+            observed: &Observed::nothing(),
+            desired: &desired,
+            inventory: None,
+            taken: None,
+            hook_output: None,
+        };
         let revision = Revision::FIRST;
         let action = Action::Install { revision, over: None };
         let decision = Decision { action, reason: Reason::Suspended, again_in: None };

@@ -16,10 +16,12 @@ use super::helm_release::{
 use super::rules;
 use super::{GitReference, HOLD, LocalReference, RECONCILE_AT, RETRY_AT};
 use crate::plan::desired::Conflicts;
-use crate::plan::{Asks, Desired, FailFast, Failure, FailureClass, HookRules, Policy, Target, TestFilter, TestRules};
+use crate::plan::{
+    Asks, Claim, Desired, FailFast, Failure, FailureClass, HookRules, Policy, Target, TestFilter, TestRules,
+};
 use crate::postrender::{CommonMetadata, Image, Kustomize, Patch, PostRenderers, Selector, SelectorFields};
 use crate::release::marks::RetryToken;
-use crate::release::{JsonMap, ReleaseId, ReleaseName, digest};
+use crate::release::{Home, JsonMap, ReleaseId, ReleaseName, digest};
 
 /// What a valid HelmRelease asks for, before its sources are resolved.
 #[derive(Clone, Debug)]
@@ -164,9 +166,26 @@ pub fn validate(release: &HelmRelease) -> Result<Inputs, FieldErrors> {
 /// Works for a spec that [`validate`] refused too (its error is the target then): what was begun is brought to its end
 /// under the default rules for those fields that are wrong. Only a release without a valid name gives an error.
 pub fn desired(release: &HelmRelease, target: Result<Target, Failure>) -> Result<Desired, FieldErrors> {
-    let id = release_id(release).map_err(|error| FieldErrors(vec![error]))?;
+    let (home, claim) = home(release).map_err(|error| FieldErrors(vec![error]))?;
     let policy = policy(&release.spec, &mut Vec::new());
-    Ok(Desired { release: id, target, policy, asks: asks(release) })
+    Ok(Desired { home, claim, target, policy, asks: asks(release) })
+}
+
+/// The release to look at, the one that the status names or else the one that the spec means, and whether the two are
+/// one.
+///
+/// # Errors
+/// The spec gives no valid name.
+pub fn home(release: &HelmRelease) -> Result<(Home, Claim), FieldError> {
+    let id = release_id(release)?;
+    let storage = release.spec.storage_namespace.clone();
+    let meant = Home { storage_namespace: storage.unwrap_or_else(|| id.namespace.clone()), release: id };
+    let named = release.status.as_ref().and_then(|status| status.release.as_ref()?.home());
+    Ok(match named {
+        None => (meant, Claim::Missing),
+        Some(named) if named == meant => (named, Claim::Made),
+        Some(named) => (named, Claim::Moving(meant)),
+    })
 }
 
 /// What people asked for beside the spec.
@@ -181,7 +200,7 @@ pub fn asks(release: &HelmRelease) -> Asks {
     }
 }
 
-/// Which release a HelmRelease means: `releaseName`, else its own name after `targetNamespace`, as Flux composes it.
+/// Which release the spec of a HelmRelease means: `releaseName`, else its own name after `targetNamespace`, as Flux composes it.
 pub fn release_id(release: &HelmRelease) -> Result<ReleaseId, FieldError> {
     const LENGTH_MAX: usize = 53;
     const HEAD: usize = 40;
@@ -441,6 +460,7 @@ fn wrong(field: impl Into<String>, message: impl fmt::Display) -> FieldError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::HelmReleaseStatus;
     use serde_json::{Value, json};
 
     fn good() -> Value {
@@ -581,6 +601,58 @@ mod tests {
         assert_eq!(written("/spec/postRenderers", images.clone()), json!({"postRenderers": images}));
     }
 
+    /// Which options change what is desired is decided for each of them.
+    #[test]
+    fn options_that_change_what_is_written_are_part_of_the_fingerprint() {
+        let of = |pointer: &str, value: Value| {
+            let inputs = validate(&with(pointer, value)).unwrap();
+            Value::Object(inputs.policy.fingerprinted())
+        };
+        for (pointer, value, want) in [
+            ("/spec/upgrade/crds", json!("Create"), json!({"crds": "Create"})),
+            ("/spec/upgrade/crds", json!("CreateReplace"), json!({"crds": "CreateReplace"})),
+            ("/spec/install/disableHooks", json!(true), json!({"disableHooks": ["install"]})),
+            ("/spec/upgrade/disableHooks", json!(true), json!({"disableHooks": ["upgrade"]})),
+        ] {
+            assert_eq!(of(pointer, value), want, "{pointer}");
+        }
+        // A spec of today keeps its fingerprint when a default is written down.
+        for (pointer, value) in [
+            ("/spec/upgrade/crds", json!("Skip")),
+            ("/spec/install/disableHooks", json!(false)),
+            // What may begin, and what is tried: judged anew with each change of the spec.
+            ("/spec/install/crds", json!("Skip")),
+            ("/spec/install/createNamespace", json!(true)),
+            ("/spec/install/replace", json!(false)),
+            ("/spec/install/takeOwnership", json!(true)),
+            ("/spec/upgrade/takeOwnership", json!(true)),
+            ("/spec/upgrade/force", json!(true)),
+            ("/spec/conflicts", json!("fail")),
+            // What is waited for, and how long.
+            ("/spec/interval", json!("1m")),
+            ("/spec/timeout", json!("1m")),
+            ("/spec/install/timeout", json!("1m")),
+            ("/spec/upgrade/timeout", json!("1m")),
+            ("/spec/install/disableWait", json!(true)),
+            ("/spec/upgrade/disableWait", json!(true)),
+            ("/spec/upgrade/disableWaitForJobs", json!(true)),
+            ("/spec/failFast", json!({"crashRestarts": 9})),
+            ("/spec/test", json!({"enable": true, "filters": [{"name": "a"}]})),
+            // What is done afterwards.
+            ("/spec/install/remediation", json!({"retries": 3})),
+            ("/spec/upgrade/remediation", json!({"retries": 3, "strategy": "uninstall"})),
+            ("/spec/upgrade/cleanupOnFail", json!(true)),
+            ("/spec/rollback", json!({"disableHooks": true, "force": true, "cleanupOnFail": true})),
+            ("/spec/uninstall", json!({"disableHooks": true, "keepHistory": true, "deletionPropagation": "orphan"})),
+            ("/spec/deletionPolicy", json!("orphan")),
+            ("/spec/maxHistory", json!(3)),
+            ("/spec/suspend", json!(true)),
+            ("/spec/serviceAccountName", json!("deployer")),
+        ] {
+            assert_eq!(of(pointer, value), json!({}), "{pointer}");
+        }
+    }
+
     #[test]
     fn what_was_begun_goes_on_under_a_wrong_spec() {
         let release = with("/spec/interval", json!("soon"));
@@ -598,6 +670,34 @@ mod tests {
         let long = name(&with("/metadata/name", json!("a".repeat(60))));
         // sha256 of sixty letters a
         assert_eq!(long, format!("apps/{}-11ee391211c6", "a".repeat(40)));
+    }
+
+    #[test]
+    fn release_that_the_status_names_goes_before_the_one_that_the_spec_means() {
+        let told = |release: &HelmRelease| {
+            let (home, claim) = home(release).unwrap();
+            match claim {
+                Claim::Made => home.to_string(),
+                Claim::Missing => format!("{home} is not named yet"),
+                Claim::Moving(to) => format!("{home} moves to {to}"),
+            }
+        };
+        let mut release = with("/spec/storageNamespace", json!("ops"));
+        assert_eq!(told(&release), "apps/podinfo with its records in ops is not named yet");
+        let (home, _) = home(&release).unwrap();
+        assert_eq!(home.records().to_string(), "ops/podinfo");
+        release.status = Some(HelmReleaseStatus { release: Some((&home).into()), ..HelmReleaseStatus::default() });
+        assert_eq!(told(&release), "apps/podinfo with its records in ops");
+        for (field, want) in [
+            ("releaseName", "apps/other with its records in ops"),
+            ("targetNamespace", "other/other-podinfo with its records in ops"),
+            ("storageNamespace", "apps/podinfo with its records in other"),
+        ] {
+            let mut changed = with(&format!("/spec/{field}"), json!("other"));
+            changed.spec.storage_namespace.get_or_insert("ops".to_owned());
+            changed.status.clone_from(&release.status);
+            assert_eq!(told(&changed), format!("apps/podinfo with its records in ops moves to {want}"));
+        }
     }
 
     #[test]

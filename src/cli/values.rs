@@ -127,8 +127,8 @@ pub async fn of_release(connection: &Connection, arguments: &ValuesArgs) -> Resu
     let (client, namespace) = connection.client().await?;
     let object = connect::get(&client, &namespace, &named).await?;
     let release: HelmRelease = serde_json::from_value(serde_json::to_value(&object)?)?;
-    let id = validate::release_id(&release).map_err(|error| anyhow::anyhow!("{}: {}", error.field, error.message))?;
-    let stored = newest_record(&client, &id).await?;
+    let (home, _) = validate::home(&release).map_err(|error| anyhow::anyhow!("{}: {}", error.field, error.message))?;
+    let stored = newest_record(&client, &home.records()).await?;
 
     let mut given = Vec::new();
     for reference in &release.spec.values_from {

@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 use super::reason::Reason;
 use crate::manifest::hooks::Event;
 use crate::manifest::id::ObjectId;
-use crate::release::Revision;
 use crate::release::marks::Marks;
+use crate::release::{Home, Revision};
 
 /// An action with the reason for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub enum Action {
     /// Mark the newest revision uninstalling, delete the objects except `keep`, wait until they are gone, then delete all
     /// records, or mark them uninstalled and superseded where `keep_history`.
     Uninstall { revision: Revision, keep_history: bool, keep: Vec<ObjectId> },
+    /// Name the release in the status: nothing is written for one that is not named there.
+    Claim { home: Home },
     /// Let the HelmRelease go.
     RemoveFinalizer,
 }
@@ -112,6 +114,7 @@ impl Action {
             Action::Stamp { .. } => "Stamp",
             Action::PruneHistory { .. } => "PruneHistory",
             Action::Uninstall { .. } => "Uninstall",
+            Action::Claim { .. } => "Claim",
             Action::RemoveFinalizer => "RemoveFinalizer",
         }
     }
@@ -165,6 +168,7 @@ impl fmt::Display for Action {
             | Action::MarkFailed { revision, .. } => write!(f, "{name} {{ {revision} }}"),
             Action::Install { revision, over: Some(over) } => write!(f, "{name} {{ {revision} over {over} }}"),
             Action::Upgrade { revision, from } => write!(f, "{name} {{ {from} -> {revision} }}"),
+            Action::Claim { home } => write!(f, "{name} {{ {home} }}"),
             Action::RunHook { revision, event, index } => write!(f, "{name} {{ {revision}, {event} {} }}", index + 1),
             Action::EndHook { revision, event, .. } | Action::LeaveHooks { revision, event } => {
                 write!(f, "{name} {{ {revision}, {event} }}")

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::action::{Action, Decision};
-use super::desired::{Desired, Target};
+use super::desired::{Claim, Desired, Target};
 use super::health::Health;
 use super::hooks;
 use super::observed::Observed;
@@ -14,10 +14,10 @@ use super::outcome::{Failure, FailureClass};
 use super::reason::{Hold, Reason};
 use super::rules::{Remedy, Wait};
 use crate::manifest::hooks::Event;
-use crate::release::Status;
 use crate::release::history::Entry;
 use crate::release::marks::{Marks, Tested};
 use crate::release::progress::{Phase, Progress};
+use crate::release::{Home, Status};
 use crate::text;
 
 /// How long running objects may be unwell before the release is called so: a pod that moves is no news.
@@ -35,8 +35,31 @@ pub fn decide(observed: &Observed, desired: &Desired, now: Timestamp) -> Decisio
         return remove(observed, desired, now);
     }
     if desired.asks.suspend {
-        return Action::Nothing.because(Reason::Suspended);
+        return come_to_rest(observed, desired, now);
     }
+    match &desired.claim {
+        Claim::Made => keep(observed, desired, now),
+        Claim::Missing => match keep(observed, desired, now) {
+            decision if decision.action == Action::Nothing => decision,
+            _ => Action::Claim { home: desired.home.clone() }.because(Reason::Unclaimed),
+        },
+        Claim::Moving(to) => leave_for(observed, desired, to, now),
+    }
+}
+
+/// A suspended release: what was begun reaches its end, deployed or rolled back, and nothing else is done.
+fn come_to_rest(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
+    let newest = observed.history.newest();
+    let under_way = newest.is_some_and(|it| it.progress.is_some()) && desired.claim == Claim::Made;
+    let at_rest = |decision: &Decision| decision.action == Action::Nothing && decision.again_in.is_none();
+    match keep(observed, desired, now) {
+        decision if under_way && !at_rest(&decision) => decision,
+        _ => Action::Nothing.because(Reason::Suspended),
+    }
+}
+
+/// The release becomes and stays what is desired.
+fn keep(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
     if let Some(owner) = &observed.rival {
         return Action::Nothing.because(Reason::Rival { owner: owner.clone() });
     }
@@ -146,7 +169,10 @@ fn succeed(observed: &Observed, newest: &Entry, verified: bool, reason: Reason) 
 fn test(observed: &Observed, desired: &Desired, newest: &Entry, progress: &Progress, now: Timestamp) -> Decision {
     let revision = newest.revision();
     let next = start(observed, desired, now);
-    if replaces(&next, observed, desired, newest) {
+    // Tests that began are brought to their end, each within its time: what they left would be nobody's.
+    let hooks = &progress.hooks;
+    let begun = progress.phase == Phase::Test && (hooks.run.is_some() || hooks.done > 0 || hooks.failure.is_some());
+    if !begun && replaces(&next, observed, desired, newest) {
         return next.into_decision();
     }
     let rules = desired.policy.hooks.tests.as_ref();
@@ -368,7 +394,7 @@ pub(crate) fn unwell_for(observed: &Observed, now: Timestamp) -> Option<(String,
 
 /// Where nothing else is to be done, labels that somebody changed are put right and records beyond the limit deleted.
 fn tidy(decision: Decision, observed: &Observed, desired: &Desired) -> Decision {
-    if decision.action != Action::Nothing {
+    if decision.action != Action::Nothing || desired.asks.suspend {
         return decision;
     }
     if !observed.mislabelled.is_empty() && observed.history.ever_ours() {
@@ -401,6 +427,9 @@ impl Start {
 
 /// The install or upgrade to what is desired, unless something holds it.
 fn start(observed: &Observed, desired: &Desired, now: Timestamp) -> Start {
+    if desired.asks.suspend {
+        return Start::Blocked(Action::Nothing.because(Reason::Suspended));
+    }
     let target = match &desired.target {
         Ok(target) => target,
         Err(failure) => return Start::Blocked(Action::Nothing.because(Reason::Rejected(failure.clone()))),
@@ -517,32 +546,80 @@ fn remove(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
     if desired.leaves_release() {
         return leave(observed, desired);
     }
-    let Some(newest) = observed.history.newest().filter(|it| it.status() != Status::Uninstalled) else {
-        return Action::RemoveFinalizer.because(Reason::Gone);
+    let overdue = desired.asks.deleted_at.is_some_and(|at| now.duration_since(at) > desired.policy.uninstall_timeout);
+    match clear(observed, desired, now, Reason::Deleted, overdue) {
+        Cleared::Not(decision) => decision,
+        Cleared::NeverOurs => Action::RemoveFinalizer.because(Reason::NeverOurs),
+        Cleared::Gone => Action::RemoveFinalizer.because(Reason::Gone),
+    }
+}
+
+/// The spec means another release: this one goes first, as soon as it is known what takes its place.
+fn leave_for(observed: &Observed, desired: &Desired, to: &Home, now: Timestamp) -> Decision {
+    let move_on = || Action::Claim { home: to.clone() }.because(Reason::Moved { to: to.clone() });
+    if observed.rival.is_some() {
+        return move_on();
+    }
+    let newest = observed.history.newest();
+    let begun = newest.and_then(|it| (it.status() == Status::Uninstalling).then_some(it.progress.as_ref()?.started));
+    if begun.is_none() {
+        if let Err(failure) = &desired.target {
+            return Action::Nothing.because(Reason::Rejected(failure.clone()));
+        }
+        if let Some(reason) = &desired.asks.hold {
+            let hold = Hold::Manual { reason: reason.clone() };
+            return Action::Nothing.because(Reason::Held(hold));
+        }
+    }
+    let overdue = begun.is_some_and(|at| now.duration_since(at) > desired.policy.uninstall_timeout);
+    match clear(observed, desired, now, Reason::Moved { to: to.clone() }, overdue) {
+        Cleared::Not(decision) => decision,
+        Cleared::NeverOurs | Cleared::Gone => move_on(),
+    }
+}
+
+/// Whether a release that is to go has gone.
+enum Cleared {
+    /// What is to be done first.
+    Not(Decision),
+    /// It is Helm's, and stays.
+    NeverOurs,
+    Gone,
+}
+
+/// Deletes the release, step by step: its hooks, its objects, its records.
+fn clear(observed: &Observed, desired: &Desired, now: Timestamp, why: Reason, overdue: bool) -> Cleared {
+    let keep_history = desired.policy.rules.uninstall.keep_history;
+    let newest = match observed.history.newest() {
+        Some(newest) if newest.status() != Status::Uninstalled => newest,
+        // Its objects went because it failed, and its records stayed for the next attempt, which will not come.
+        Some(newest) if newest.marks.failures.is_some() && !keep_history => {
+            let revisions = observed.history.entries().iter().map(Entry::revision).collect();
+            return Cleared::Not(Action::PruneHistory { revisions }.because(why));
+        }
+        Some(_) | None => return Cleared::Gone,
     };
     if !observed.history.ever_ours() {
-        return Action::RemoveFinalizer.because(Reason::NeverOurs);
+        return Cleared::NeverOurs;
     }
     if newest.status().is_pending() && newest.progress.is_none() {
         let yielding = yield_to_other(observed, desired, newest, now);
         if matches!(yielding.reason, Reason::ForeignPending { .. }) {
-            return yielding;
+            return Cleared::Not(yielding);
         }
     }
-    let overdue = desired.asks.deleted_at.is_some_and(|at| now.duration_since(at) > desired.policy.uninstall_timeout);
-    let keep_history = desired.policy.rules.uninstall.keep_history;
     let uninstall = Action::Uninstall { revision: newest.revision(), keep_history, keep: Vec::new() };
     if let (Status::Uninstalling, Some(progress)) = (newest.status(), &newest.progress) {
         if let Some(decision) = delete_hooks(observed, desired, newest, progress, now) {
-            return decision;
+            return Cleared::Not(decision);
         }
         if let (Phase::Before, Some(message)) = (progress.phase, progress.failure.clone()) {
             let reason = Reason::HooksFailed { event: Event::PreDelete, message };
-            return uninstall.because(reason);
+            return Cleared::Not(uninstall.because(reason));
         }
     }
     let is_gone = newest.progress.as_ref().is_some_and(|it| matches!(it.phase, Phase::After | Phase::Ended));
-    uninstall.because(if overdue && !is_gone { Reason::UninstallOverdue } else { Reason::Deleted })
+    Cleared::Not(uninstall.because(if overdue && !is_gone { Reason::UninstallOverdue } else { why }))
 }
 
 /// The HelmRelease goes and the release stays. What is under way is ended first: helm waits for a pending revision.

@@ -7,12 +7,14 @@ use super::outcome::Failure;
 use super::rules::{Deletion, Rules};
 use crate::release::digest::Fingerprint;
 use crate::release::marks::RetryToken;
-use crate::release::{ChartVersion, ReleaseId};
+use crate::release::{ChartVersion, Home};
 
 /// Everything a decision looks at in the spec and its sources.
 #[derive(Clone, Debug)]
 pub struct Desired {
-    pub release: ReleaseId,
+    /// The release that is looked at: the one that the status names, else the one that the spec means.
+    pub home: Home,
+    pub claim: Claim,
     /// What shall run, or why that cannot be told: the spec is wrong, a source is down, values are missing.
     pub target: Result<Target, Failure>,
     pub policy: Policy,
@@ -28,6 +30,18 @@ impl Desired {
         };
         self.asks.deleted_at.is_some() && orphan
     }
+}
+
+/// Whether the status names the release that the spec means. It is written there before anything is written for the
+/// release, so that a spec that changes its mind, and a controller that dies, leave none behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It does.
+    Made,
+    /// It names none yet.
+    Missing,
+    /// It names another one, which is uninstalled first; the spec means this one.
+    Moving(Home),
 }
 
 /// What shall run.

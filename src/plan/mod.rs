@@ -18,7 +18,7 @@ pub mod rules;
 
 pub use action::{Action, Decision};
 pub use decide::decide;
-pub use desired::{Asks, Desired, FailFast, Policy, Target};
+pub use desired::{Asks, Claim, Desired, FailFast, Policy, Target};
 pub use health::{Cause, Health};
 pub use hooks::{HookRules, HookState, TestFilter, TestRules};
 pub use observed::{Comparison, FailedAttempt, Observed};

@@ -10,7 +10,7 @@ use super::outcome::Failure;
 use crate::manifest::hooks::Event;
 use crate::manifest::id::ObjectId;
 use crate::release::digest::Fingerprint;
-use crate::release::{ChartVersion, Revision, Status};
+use crate::release::{ChartVersion, Home, Revision, Status};
 use crate::text;
 
 /// The reason of a decision.
@@ -194,6 +194,12 @@ pub enum Reason {
         since: Option<Timestamp>,
     },
     Deleted,
+    /// The spec means another release than the one that runs.
+    Moved {
+        to: Home,
+    },
+    /// The status does not name the release yet.
+    Unclaimed,
     /// Objects are still there although the time for deleting them is over.
     UninstallOverdue,
     /// The HelmRelease was deleted and nothing of it is left.
@@ -294,6 +300,8 @@ impl Reason {
             Reason::ForeignPending { .. } => "ForeignPending",
             Reason::ForeignPendingStale { .. } => "ForeignPendingStale",
             Reason::Deleted => "Deleted",
+            Reason::Moved { .. } => "Moved",
+            Reason::Unclaimed => "Unclaimed",
             Reason::UninstallOverdue => "UninstallOverdue",
             Reason::Gone => "Gone",
             Reason::DeletedWhileSuspended => "DeletedWhileSuspended",
@@ -357,7 +365,7 @@ impl fmt::Display for Reason {
                 write!(f, "revision {revision} stays although a test failed: {message}")
             }
             Reason::Interrupted { revision } => {
-                write!(f, "what is desired changed while revision {revision} was on its way")
+                write!(f, "replaced by revision {} before it became healthy", revision.next())
             }
             Reason::Abandoned { revision, status } => {
                 write!(f, "revision {revision} was left {status} by somebody else, and a retry was asked for")
@@ -399,7 +407,9 @@ impl fmt::Display for Reason {
                 f.write_str("; finish it with helm, or ask for a retry to take over")
             }
             Reason::Deleted => f.write_str("the HelmRelease was deleted"),
-            Reason::UninstallOverdue => f.write_str("the HelmRelease was deleted, but some objects do not go"),
+            Reason::Moved { to } => write!(f, "the spec asks for release {to} in its place"),
+            Reason::Unclaimed => f.write_str("the release is about to be installed or taken over"),
+            Reason::UninstallOverdue => f.write_str("the release is being uninstalled, but some objects do not go"),
             Reason::Gone => f.write_str("the HelmRelease was deleted and nothing of the release is left"),
             Reason::DeletedWhileSuspended => {
                 f.write_str("the HelmRelease was deleted while suspended: the release stays as it is")

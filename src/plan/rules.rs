@@ -1,8 +1,11 @@
 //! What a spec may choose about each phase of a release's life. The defaults are the API's.
 
+use serde_json::json;
+
 use super::desired::Policy;
-use crate::release::Status;
+use super::hooks::HookRules;
 use crate::release::history::Entry;
+use crate::release::{JsonMap, Status};
 
 /// The rules of every phase.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,6 +151,50 @@ impl Rules {
 }
 
 impl Policy {
+    /// The options that are part of the fingerprint, each only where it is not the default: a change of one of them is a
+    /// reason to roll out, and to try again what failed without it.
+    ///
+    /// They are those that decide which objects an install or upgrade writes. Of the others, those that decide whether it
+    /// may begin (`force`, `takeOwnership`, `createNamespace`, `replace`, `conflicts`, `install.crds`) act because a changed
+    /// spec is judged anew, and the rest act when their time comes: how long is waited, what is done about a failure, how
+    /// much is kept.
+    pub fn fingerprinted(&self) -> JsonMap {
+        // All are named, so that a new one has to be decided upon.
+        let HookRules { disable_install, disable_upgrade, disable_rollback: _, disable_uninstall: _, tests: _ } =
+            &self.hooks;
+        let InstallRules {
+            wait: _,
+            create_namespace: _,
+            crds: _,
+            replace: _,
+            take_ownership: _,
+            remediate_last_failure: _,
+        } = &self.rules.install;
+        let UpgradeRules {
+            crds,
+            wait: _,
+            force: _,
+            cleanup_on_fail: _,
+            take_ownership: _,
+            remedy: _,
+            remediate_last_failure: _,
+        } = &self.rules.upgrade;
+        let mut options = JsonMap::new();
+        match crds {
+            Crds::Skip => {}
+            Crds::Create => drop(options.insert("crds".to_owned(), json!("Create"))),
+            Crds::CreateReplace => drop(options.insert("crds".to_owned(), json!("CreateReplace"))),
+        }
+        let disabled: Vec<_> = [("install", disable_install), ("upgrade", disable_upgrade)]
+            .into_iter()
+            .filter_map(|(phase, disabled)| disabled.then_some(phase))
+            .collect();
+        if !disabled.is_empty() {
+            options.insert("disableHooks".to_owned(), json!(disabled));
+        }
+        options
+    }
+
     /// Whether something is done about a failed attempt: always while there are retries left, and after the last one
     /// unless the spec wants it left for a person to look at. `stands` tells upgrades from first installs.
     pub fn remediates(&self, failures: u32, stands: bool) -> bool {

@@ -121,6 +121,8 @@ impl<'a> Execution<'a> {
             }
             Action::PruneHistory { revisions } => self.prune_history(revisions).await,
             Action::Uninstall { revision, keep_history, keep } => self.uninstall(*revision, *keep_history, keep).await,
+            // The status says it, which is written last.
+            Action::Claim { .. } => Ok(Done::Nothing),
             Action::RemoveFinalizer => self.remove_finalizer().await,
         };
         let (forced, notices, unread) = (self.forced, self.notices, self.unread);
@@ -321,7 +323,8 @@ impl<'a> Execution<'a> {
         };
         let labels = codec::secret_labels(&release, codec::WrittenAt::Created(self.now));
         let bytes = encode(&release, GROWTH_BYTES)?;
-        let stored = self.shell.store.create(tenant, id, revision, &labels, &progress.encode(), &bytes).await?;
+        let stored =
+            self.shell.store.create(tenant, &self.pass.records, revision, &labels, &progress.encode(), &bytes).await?;
         info!(release = %id, revision = revision.0, status = %release.info.status, "revision stored");
         self.tell_of_objects(&progress.taken, adopted, &recreate);
         self.memory.failed_attempt = None;
@@ -537,7 +540,7 @@ impl<'a> Execution<'a> {
         let progress = tests_end.then_some(None);
         let change = Change { labels: label_changes(&record.labels, &labels), progress, ..Change::default() };
         let summary = self.entry(revision)?.release.clone();
-        let changed = self.shell.store.change(&self.pass.tenant, &self.pass.release, &record, change).await?;
+        let changed = self.shell.store.change(&self.pass.tenant, &self.pass.records, &record, change).await?;
         self.memory.remember_summary(&changed, summary);
         Ok(Done::Recorded { revision })
     }
@@ -545,7 +548,7 @@ impl<'a> Execution<'a> {
     async fn prune_history(&mut self, revisions: &[Revision]) -> Step {
         for revision in revisions {
             let record = self.record(*revision)?;
-            self.shell.store.delete(&self.pass.tenant, &self.pass.release, record).await?;
+            self.shell.store.delete(&self.pass.tenant, &self.pass.records, record).await?;
         }
         Ok(Done::Pruned { revisions: revisions.to_vec() })
     }
@@ -604,8 +607,8 @@ impl<'a> Execution<'a> {
             true => self.close_history(&record).await?,
             // The newest last: what a crash leaves is still recognised as being uninstalled.
             false => {
-                for record in self.shell.store.fresh_history(&self.pass.tenant, &self.pass.release).await? {
-                    self.shell.store.delete(&self.pass.tenant, &self.pass.release, &record).await?;
+                for record in self.shell.store.fresh_history(&self.pass.tenant, &self.pass.records).await? {
+                    self.shell.store.delete(&self.pass.tenant, &self.pass.records, &record).await?;
                 }
             }
         }
@@ -704,7 +707,7 @@ impl<'a> Execution<'a> {
         let labels = codec::secret_labels(&release, codec::WrittenAt::Modified(self.now));
         let change =
             Change { labels: label_changes(&record.labels, &labels), progress, body: Some(encode(&release, 0)?) };
-        let changed = self.shell.store.change(&self.pass.tenant, &self.pass.release, record, change).await?;
+        let changed = self.shell.store.change(&self.pass.tenant, &self.pass.records, record, change).await?;
         self.memory.remember_summary(&changed, release.summary());
         Ok(changed)
     }
@@ -717,7 +720,7 @@ impl<'a> Execution<'a> {
         let change = Change { progress: Some(progress.map(Progress::encode)), ..Change::default() };
         let body = self.memory.body(record);
         let summary = self.memory.summary(record).cloned();
-        let changed = self.shell.store.change(&self.pass.tenant, &self.pass.release, record, change).await?;
+        let changed = self.shell.store.change(&self.pass.tenant, &self.pass.records, record, change).await?;
         if let Some(body) = body {
             self.memory.remember_body(&changed, body);
         }

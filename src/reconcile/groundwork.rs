@@ -59,12 +59,3 @@ pub(super) fn coming(definitions: &[Value], rule: Crds, kinds: &Kinds) -> Vec<St
     }
     coming
 }
-
-/// The rule in words where it is not the default: it is part of what is desired.
-pub(super) fn crds_of_fingerprint(rule: Crds) -> Option<&'static str> {
-    match rule {
-        Crds::Skip => None,
-        Crds::Create => Some("Create"),
-        Crds::CreateReplace => Some("CreateReplace"),
-    }
-}

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::info;
 
 use super::error::{failure, of_cluster};
 use super::execute::{Execution, Step, Stopped, encode, label_changes, masked};
+use super::mask;
 use super::memory::{Memory, Pods};
 use super::observe::look_again_after;
 use super::{Pass, Shell};
@@ -23,12 +24,13 @@ use crate::cluster::live::{self, View};
 use crate::cluster::store::{Change, Record};
 use crate::manifest;
 use crate::manifest::hooks::{DeletePolicy, Event};
+use crate::manifest::id::ObjectId;
 use crate::plan::health::{Live, Stage};
 use crate::plan::hooks::{self, HookState};
 use crate::plan::outcome::Done;
 use crate::plan::{Failure, FailureClass, Policy};
 use crate::release::history::{Entry, History};
-use crate::release::progress::{HookRun, Hooks, Phase, Progress};
+use crate::release::progress::{HookOutput, HookRun, Hooks, Phase, Progress};
 use crate::release::{Hook, HookExecution, Release, Revision, Status, codec};
 
 /// Pods of a hook that takes its time are looked at from then on.
@@ -110,18 +112,44 @@ fn timeout(policy: &Policy, event: Event) -> SignedDuration {
     }
 }
 
-/// The places of an event's hooks in the record, in the order they run.
-fn queue(policy: &Policy, release: &Release, event: Event) -> Vec<usize> {
-    let queue = policy.hooks.queue(&release.hooks, event);
-    let place = |hook: &&Hook| release.hooks.iter().position(|other| std::ptr::eq(other, *hook));
-    queue.iter().filter_map(place).collect()
+/// An object of a hook in its turn. A hook is one object, or a `List`, whose items run one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Turn {
+    /// The hook's place in the record.
+    place: usize,
+    item: usize,
+    is_last: bool,
+}
+
+/// The objects of an event's hooks in the order they run.
+fn queue(policy: &Policy, hooks: &[Hook], event: Event) -> Vec<Turn> {
+    let queue = policy.hooks.queue(hooks, event);
+    let places = queue.iter().filter_map(|hook| hooks.iter().position(|other| std::ptr::eq(other, *hook)));
+    let turns = places.flat_map(|place| {
+        // What cannot be read is one object too: it is told when its turn comes.
+        let count = items(&hooks[place]).map_or(1, |items| items.len());
+        (0..count).map(move |item| Turn { place, item, is_last: item + 1 == count })
+    });
+    turns.collect()
+}
+
+/// The objects of a hook. Those that are done once they are there come first: what runs may need them.
+fn items(hook: &Hook) -> Result<Vec<Value>, manifest::Error> {
+    let mut objects = manifest::parse(&hook.manifest)?;
+    objects.sort_by_key(|object| matches!(object.id.kind.as_str(), "Job" | "Pod"));
+    Ok(objects.into_iter().map(|object| object.content).collect())
+}
+
+/// Definitions of kinds are never deleted: all objects of their kinds would go along.
+fn may_go(target: &Target) -> bool {
+    target.id.kind != "CustomResourceDefinition"
 }
 
 /// How many hooks a revision of this status runs, before and after its objects.
 pub(super) fn of_attempt(policy: &Policy, release: &Release, status: Status) -> Hooks {
     let count = |phase| {
         let event = hooks::event(status, phase);
-        let count = event.map_or(0, |event| policy.hooks.queue(&release.hooks, event).len());
+        let count = event.map_or(0, |event| queue(policy, &release.hooks, event).len());
         u32::try_from(count).unwrap_or(u32::MAX)
     };
     Hooks { before: count(Phase::Before), after: count(Phase::After), ..Hooks::default() }
@@ -129,12 +157,12 @@ pub(super) fn of_attempt(policy: &Policy, release: &Release, status: Status) -> 
 
 /// The progress of a revision that was just deployed and has tests to run.
 pub(super) fn of_tests(policy: &Policy, release: &Release, progress: Progress, now: Timestamp) -> Option<Progress> {
-    let tests = u32::try_from(policy.hooks.queue(&release.hooks, Event::Test).len()).unwrap_or(u32::MAX);
+    let tests = u32::try_from(queue(policy, &release.hooks, Event::Test).len()).unwrap_or(u32::MAX);
     (tests > 0).then(|| Progress {
         phase: Phase::Test,
         started: now,
         deadline: later(now, timeout(policy, Event::Test)),
-        hooks: Hooks { after: tests, ..Hooks::default() },
+        hooks: Hooks { before: 0, after: tests, ..progress.hooks.rewound() },
         ..progress
     })
 }
@@ -161,25 +189,25 @@ impl Execution<'_> {
             progress.deadline = later(self.now, timeout);
             record = self.set_progress(&record, Some(&progress)).await?;
         }
-        let place =
-            usize::try_from(index).ok().and_then(|at| queue(&self.pass.policy, &release, event).get(at).copied());
-        let Some(place) = place else {
+        let turn =
+            usize::try_from(index).ok().and_then(|at| queue(&self.pass.policy, &release.hooks, event).get(at).copied());
+        let Some(turn) = turn else {
             // The spec turned hooks off on the way.
             return self.skip_hooks(&record, progress).await;
         };
         let stamp = Stamp::of(revision, event);
-        let target = match self.hook_target(&release.hooks[place], &stamp).await {
+        let target = match self.hook_target(&release.hooks[turn.place], turn.item, &stamp).await {
             Ok(target) => target,
-            Err(failure) => return self.break_hook(&record, release, progress, place, event, failure).await,
+            Err(failure) => return self.break_hook(&record, release, progress, turn.place, event, failure).await,
         };
-        match self.begin_hook(&mut record, &mut release, &mut progress, place, &target, &stamp, timeout).await {
+        match self.begin_hook(&mut record, &mut release, &mut progress, turn, &target, &stamp, timeout).await {
             Ok(done) => Ok(done),
             // In a namespace that goes, nothing can be created any more; the objects are to go all the same.
             Err(Stopped { failure, .. }) if self.pass.is_moot(self.shell, &failure).await => {
                 self.skip_hooks(&record, progress).await
             }
             Err(Stopped { failure, .. }) if failure.class != FailureClass::Transient => {
-                self.break_hook(&record, release, progress, place, event, failure).await
+                self.break_hook(&record, release, progress, turn.place, event, failure).await
             }
             Err(stopped) => Err(stopped),
         }
@@ -198,7 +226,7 @@ impl Execution<'_> {
         record: &mut Record,
         release: &mut Release,
         progress: &mut Progress,
-        place: usize,
+        Turn { place, item, .. }: Turn,
         target: &Target,
         stamp: &Stamp,
         timeout: SignedDuration,
@@ -209,7 +237,9 @@ impl Execution<'_> {
         let was_begun = progress.hooks.run.as_ref().is_some_and(|run| run.uid.is_none());
         let uid = match standing {
             Place::Ours { uid } if was_begun => Some(uid),
-            Place::Ours { .. } | Place::Left if release.hooks[place].is_deleted(DeletePolicy::BeforeHookCreation) => {
+            Place::Ours { .. } | Place::Left
+                if may_go(target) && release.hooks[place].is_deleted(DeletePolicy::BeforeHookCreation) =>
+            {
                 let left = self.delete(vec![target.clone()], Propagation::Background).await?;
                 if !left.is_empty() {
                     return Ok(Done::Deleting { left });
@@ -225,11 +255,14 @@ impl Execution<'_> {
                 // Helm's record says which policy was followed.
                 hook.delete_policies = vec![DeletePolicy::BeforeHookCreation.as_str().to_owned()];
             }
-            hook.last_run = HookExecution {
-                started_at: Some(started.into()),
-                completed_at: None,
-                phase: HookExecution::RUNNING.to_owned(),
-            };
+            // The items of a list are one run of their hook.
+            if item == 0 {
+                hook.last_run = HookExecution {
+                    started_at: Some(started.into()),
+                    completed_at: None,
+                    phase: HookExecution::RUNNING.to_owned(),
+                };
+            }
             let run = HookRun {
                 object: target.id.clone(),
                 started,
@@ -288,14 +321,20 @@ impl Execution<'_> {
         let record = self.record(revision)?.clone();
         let mut progress = self.progress(revision)?;
         let mut release = self.body_of(&record).await?;
-        let place = usize::try_from(progress.hooks.done)
+        let turn = usize::try_from(progress.hooks.done)
             .ok()
-            .and_then(|at| queue(&self.pass.policy, &release, event).get(at).copied());
-        if let (Some(place), Some(_)) = (place, progress.hooks.run.take()) {
-            let last_run = &mut release.hooks[place].last_run;
-            last_run.completed_at = Some(self.now.into());
-            let phase = if failure.is_some() { HookExecution::FAILED } else { HookExecution::SUCCEEDED };
-            phase.clone_into(&mut last_run.phase);
+            .and_then(|at| queue(&self.pass.policy, &release.hooks, event).get(at).copied());
+        if let (Some(Turn { place, is_last, .. }), Some(run)) = (turn, progress.hooks.run.take()) {
+            if release.hooks[place].is_told(failure.is_some()) {
+                let lines = self.said_by(&run.object, &release).await;
+                progress.hooks.tell(HookOutput { event, object: run.object, lines });
+            }
+            if is_last || failure.is_some() {
+                let last_run = &mut release.hooks[place].last_run;
+                last_run.completed_at = Some(self.now.into());
+                let phase = if failure.is_some() { HookExecution::FAILED } else { HookExecution::SUCCEEDED };
+                phase.clone_into(&mut last_run.phase);
+            }
         }
         match failure {
             Some(failure) => progress.hooks.failure = Some(failure.to_owned()),
@@ -306,6 +345,38 @@ impl Execution<'_> {
         self.memory.pods = Pods::default();
         info!(release = %self.pass.release, %event, failed = failure.is_some(), "hook ended");
         Ok(Done::Recorded { revision })
+    }
+
+    /// The last lines of the containers of a hook, masked. A courtesy: where they cannot be read, there are none.
+    async fn said_by(&self, object: &ObjectId, release: &Release) -> Vec<String> {
+        const LINES_MAX: usize = 20;
+        let tenant = &self.pass.tenant;
+        let pods = match object.kind.as_str() {
+            "Job" => {
+                let selector = json!({"matchLabels": {"job-name": object.name}});
+                live::pods(tenant, &object.namespace, &selector).await.unwrap_or_default()
+            }
+            "Pod" => {
+                match apply::targets_of_ids(&self.shell.discovery, std::slice::from_ref(object)).await.as_deref() {
+                    Ok([target]) => live::read(tenant, target).await.ok().flatten().into_iter().collect(),
+                    _ => Vec::new(),
+                }
+            }
+            _ => Vec::new(),
+        };
+        let secrets = self.pass.secrets(release);
+        let mut lines = Vec::new();
+        for pod in &pods {
+            let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            let containers = pod.pointer("/status/containerStatuses").and_then(Value::as_array).into_iter().flatten();
+            for container in containers.filter_map(|container| container["name"].as_str()) {
+                let count = i64::try_from(mask::LINES_MAX).unwrap_or(i64::MAX);
+                let log = live::logs(tenant, &object.namespace, name, container, count).await;
+                lines.extend(mask::lines(&log, &secrets));
+            }
+        }
+        lines.truncate(LINES_MAX);
+        lines
     }
 
     /// Deletes what the policies of an event's hooks give up, and goes on to the next phase.
@@ -351,38 +422,43 @@ impl Execution<'_> {
         progress: &Progress,
         event: Event,
         failed: bool,
-    ) -> Result<Vec<manifest::id::ObjectId>, Stopped> {
-        let queue = queue(&self.pass.policy, release, event);
+    ) -> Result<Vec<ObjectId>, Stopped> {
+        let queue = queue(&self.pass.policy, &release.hooks, event);
         let done = usize::try_from(progress.hooks.done).unwrap_or(usize::MAX).min(queue.len());
         // Helm goes back through those that succeeded; after a failure, forward, and the failed one first.
-        let mut places: Vec<(usize, DeletePolicy)> = Vec::new();
-        if let (true, Some(place)) = (failed, queue.get(done)) {
-            places.push((*place, DeletePolicy::HookFailed));
-        }
-        let succeeded = queue[..done].iter().map(|place| (*place, DeletePolicy::HookSucceeded));
+        let mut turns: Vec<(Turn, DeletePolicy)> = Vec::new();
+        let failed_at = queue.get(done).filter(|_| failed).map(|turn| turn.place);
+        // All items of a list go by how the list ended.
+        turns.extend(queue.iter().filter(|it| Some(it.place) == failed_at).map(|it| (*it, DeletePolicy::HookFailed)));
+        let succeeded = queue[..done].iter().filter(|it| Some(it.place) != failed_at);
+        let succeeded = succeeded.map(|turn| (*turn, DeletePolicy::HookSucceeded));
         match failed {
-            true => places.extend(succeeded),
-            false => places.extend(succeeded.rev()),
+            true => turns.extend(succeeded),
+            false => turns.extend(succeeded.rev()),
         }
         let stamp = Stamp::of(release.revision, event);
         let mut targets = Vec::new();
-        for (place, policy) in places {
+        for (Turn { place, item, .. }, policy) in turns {
             let hook = &release.hooks[place];
             if hook.is_deleted(policy) {
-                targets.push(self.hook_target(hook, &stamp).await?);
+                targets.push(self.hook_target(hook, item, &stamp).await?);
             }
         }
+        targets.retain(may_go);
         if targets.is_empty() {
             return Ok(Vec::new());
         }
         self.delete(targets, Propagation::Background).await
     }
 
-    /// The object of a hook, ready to be created.
-    async fn hook_target(&self, hook: &Hook, stamp: &Stamp) -> Result<Target, Failure> {
-        let objects = manifest::parse(&hook.manifest)
-            .map_err(|problem| failure(FailureClass::Input, "InvalidManifest", crate::text::chain(&problem)))?;
-        let contents = objects.into_iter().map(|object| object.content).collect();
+    /// An object of a hook, ready to be created.
+    async fn hook_target(&self, hook: &Hook, item: usize, stamp: &Stamp) -> Result<Target, Failure> {
+        let invalid = |message| failure(FailureClass::Input, "InvalidManifest", message);
+        let mut items = items(hook).map_err(|problem| invalid(crate::text::chain(&problem)))?;
+        if item >= items.len() {
+            return Err(invalid(format!("{} holds no object", hook.path)));
+        }
+        let contents = vec![items.swap_remove(item)];
         let targets = apply::targets(&self.shell.discovery, &self.pass.release, contents).await;
         let targets = targets.map_err(|problem| of_cluster(&problem))?;
         match <[Target; 1]>::try_from(targets) {
@@ -390,10 +466,7 @@ impl Execution<'_> {
                 stamp.write(&mut target);
                 Ok(target)
             }
-            Err(targets) => {
-                let message = format!("{} holds {} objects; a hook is one object", hook.path, targets.len());
-                Err(failure(FailureClass::Input, "InvalidManifest", message))
-            }
+            Err(_) => Err(invalid(format!("{} holds a list within its list", hook.path))),
         }
     }
 
@@ -404,8 +477,8 @@ impl Execution<'_> {
         let stamp = Stamp::of(release.revision, Event::Test);
         let mut targets = Vec::new();
         for event in [Phase::Before, Phase::After].into_iter().filter_map(|phase| hooks::event(status, phase)) {
-            for hook in self.pass.policy.hooks.queue(&release.hooks, event) {
-                match self.hook_target(hook, &stamp).await {
+            for Turn { place, item, .. } in queue(&self.pass.policy, &release.hooks, event) {
+                match self.hook_target(&release.hooks[place], item, &stamp).await {
                     Ok(target) if manifest.iter().any(|it| is_namespace_of(it, &target)) => {}
                     Ok(target) => targets.push(target),
                     Err(failure) if failure.reason == "KindMissing" => {}
@@ -434,9 +507,37 @@ impl Execution<'_> {
             progress: Some(Some(progress.encode())),
             body: Some(body.clone()),
         };
-        let changed = self.shell.store.change(&self.pass.tenant, &self.pass.release, record, change).await?;
+        let changed = self.shell.store.change(&self.pass.tenant, &self.pass.records, record, change).await?;
         self.memory.remember_summary(&changed, release.summary());
         self.memory.remember_body(&changed, body.into());
         Ok(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hook(kind: &str, manifest: &str) -> Hook {
+        let events = vec!["pre-install".to_owned()];
+        Hook { name: "a".into(), kind: kind.into(), manifest: manifest.into(), events, ..Hook::default() }
+    }
+
+    #[test]
+    fn items_of_a_list_are_objects_of_one_hook_and_those_that_run_come_last() {
+        const LIST: &str = "apiVersion: v1\nkind: List\nmetadata:\n  annotations: {helm.sh/hook: pre-install}\nitems:\n\
+                            - {apiVersion: batch/v1, kind: Job, metadata: {name: job}}\n\
+                            - {apiVersion: v1, kind: ConfigMap, metadata: {name: config}}\n\
+                            - {apiVersion: v1, kind: Secret, metadata: {name: secret}}\n";
+        let names = |hook: &Hook| -> Vec<String> {
+            items(hook).unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+        };
+        let list = hook("List", LIST);
+        assert_eq!(names(&list), ["config", "secret", "job"]);
+        let pod = hook("Pod", "apiVersion: v1\nkind: Pod\nmetadata: {name: pod}\n");
+        let hooks = [list, pod, hook("Pod", "a: [")];
+        let turns = queue(&Policy::default(), &hooks, Event::PreInstall);
+        let turns: Vec<_> = turns.iter().map(|turn| (turn.place, turn.item, turn.is_last)).collect();
+        assert_eq!(turns, [(0, 0, false), (0, 1, false), (0, 2, true), (1, 0, true), (2, 0, true)]);
     }
 }

@@ -15,8 +15,8 @@ use crate::cluster::apply::Target;
 use crate::cluster::store::Record;
 use crate::manifest::id::ObjectId;
 use crate::plan::{Comparison, FailedAttempt};
-use crate::release::progress::Taken;
-use crate::release::{ReleaseId, ReleaseSummary, Revision};
+use crate::release::progress::{HookOutput, Taken};
+use crate::release::{Home, ReleaseSummary, Revision};
 
 #[derive(Default)]
 pub(super) struct Memory {
@@ -32,6 +32,8 @@ pub(super) struct Memory {
     pub(super) comparison: Option<Comparison>,
     /// What the newest revision took over from others, as its progress told.
     pub(super) taken: Option<(Revision, Vec<Taken>)>,
+    /// What the hooks of the newest revision said, as its progress told.
+    pub(super) hook_output: Option<(Revision, Vec<HookOutput>)>,
     pub(super) failed_attempt: Option<FailedAttempt>,
     /// What the last pass was asked for: the generation of the spec, and `pintle.dev/reconcile-at`.
     ask: Option<(Option<i64>, Option<String>)>,
@@ -39,8 +41,8 @@ pub(super) struct Memory {
     /// Passes in a row that ended in a transient failure.
     pub(super) transient_failures: u32,
     pub(super) pods: Pods,
-    /// The release that is followed by the shared watches, and counted.
-    pub(super) release: Option<ReleaseId>,
+    /// The release that all this is about.
+    pub(super) home: Option<Home>,
     pub(super) ready: Option<&'static str>,
     /// When the status was written last.
     pub(super) status_at: Option<Instant>,
@@ -65,6 +67,20 @@ pub(super) struct Pods {
 }
 
 impl Memory {
+    /// Goes on with a release; where it is another one than before, what is known of that is forgotten, and it is the
+    /// answer.
+    pub(super) fn enter(&mut self, home: &Home) -> Option<Home> {
+        if self.home.as_ref() == Some(home) {
+            return None;
+        }
+        let left = self.home.take();
+        if left.is_some() {
+            *self = Memory { ready: self.ready, resolution: self.resolution.take(), ..Memory::default() };
+        }
+        self.home = Some(home.clone());
+        left
+    }
+
     /// A changed spec is tried although the one before failed: what stood in the way may be in a field that is no part of
     /// the fingerprint. Who asks for a pass wants to know whether a refusal still stands.
     pub(super) fn note_ask(&mut self, object: &HelmRelease) {

@@ -55,8 +55,8 @@ use crate::cluster::own::{self, Part};
 use crate::cluster::references::is_namespace_going;
 use crate::cluster::store::Store;
 use crate::metrics::Metrics;
-use crate::plan::{self, Action, Decision, Desired, Failure, FailureClass, Outcome, Policy, Reason, Target};
-use crate::release::ReleaseId;
+use crate::plan::{self, Action, Claim, Decision, Desired, Failure, FailureClass, Outcome, Policy, Reason, Target};
+use crate::release::{Release, ReleaseId};
 use crate::source::Sources;
 
 use execute::Execution;
@@ -128,6 +128,8 @@ struct Pass<'a> {
     key: &'a Key,
     object: &'a HelmRelease,
     release: ReleaseId,
+    /// What its records are found by.
+    records: ReleaseId,
     tenant: TenantClient,
     policy: Policy,
     desired: Desired,
@@ -275,8 +277,8 @@ impl Shell {
     /// Steps two to nine.
     async fn look(&self, key: &Key, object: &HelmRelease, memory: &mut Memory) -> Result<(), ClusterError> {
         let now = Timestamp::now();
-        let release = match validate::release_id(object) {
-            Ok(release) => release,
+        let home = match validate::home(object) {
+            Ok((home, _)) => home,
             Err(problem) => {
                 let problem = validate::FieldErrors(vec![problem]);
                 return self.record_unreadable(key, &object.metadata, &problem.to_string()).await;
@@ -286,15 +288,18 @@ impl Shell {
             Ok(account) => self.clients.tenant(&account),
             Err(problem) => return self.record_unreadable(key, &object.metadata, &problem).await,
         };
+        if let Some(left) = memory.enter(&home) {
+            self.live.unfollow(&left.release);
+        }
         memory.note_ask(object);
         let (target, resolution) = self.resolve(key, object, &tenant, memory).await;
         let desired = match validate::desired(object, target) {
             Ok(desired) => desired,
             Err(problem) => return self.record_unreadable(key, &object.metadata, &problem.to_string()).await,
         };
-        memory.release = Some(release.clone());
         let policy = desired.policy.clone();
-        let pass = Pass { key, object, release, tenant, policy, desired, resolution };
+        let records = home.records();
+        let pass = Pass { key, object, release: home.release, records, tenant, policy, desired, resolution };
 
         let (observation, decision, outcome) = match self.act(&pass, memory, now).await {
             Ok(acted) => acted,
@@ -318,7 +323,7 @@ impl Shell {
     ) -> Result<(Observation, Decision, Outcome), Failure> {
         let mut observation = observe(self, pass, memory, Freshness::Watched, now).await?;
         let mut decision = plan::decide(&observation.observed, &pass.desired, now);
-        if needs_fresh_history(&decision.action) {
+        if needs_fresh_history(&decision.action, &pass.desired.claim) {
             observation = observe(self, pass, memory, Freshness::Stored, now).await?;
             decision = plan::decide(&observation.observed, &pass.desired, now);
         }
@@ -341,8 +346,7 @@ impl Shell {
         };
         // What must not be shown is in the record; without it no line is shown.
         let Ok(release) = observe::body(self, pass, memory, record).await else { return };
-        let mut secrets = observe::secrets_of(&release);
-        secrets.extend(pass.resolution.iter().flat_map(|resolution| resolution.secrets.iter().cloned()));
+        let secrets = pass.secrets(&release);
         let lines = i64::try_from(mask::LINES_MAX).unwrap_or(i64::MAX);
         let log = live::logs(&pass.tenant, &object.namespace, pod, container, lines).await;
         decision.add_log_lines(mask::lines(&log, &secrets));
@@ -428,8 +432,15 @@ impl Shell {
         let client = self.clients.controller();
         let changed: HelmRelease =
             own::patch::<HelmRelease, _>(client, &key.namespace, &key.name, Part::Object, patch).await?;
-        self.objects.note(changed.clone());
+        self.note(changed.clone());
         Ok(changed)
+    }
+
+    /// Keeps the answer to a write; who owns by it what another one left is woken.
+    fn note(&self, changed: HelmRelease) {
+        for heir in self.objects.note(changed) {
+            self.queue.wake(&heir);
+        }
     }
 
     /// The HelmRelease is gone, and so is what was remembered of it.
@@ -438,16 +449,23 @@ impl Shell {
         self.references.set(key, &Vec::new());
         if let Some(memory) = memory {
             self.metrics.ready_changed(memory.ready, None);
-            if let Some(release) = memory.release
-                && self.objects.owner(&release).is_none()
+            if let Some(home) = memory.home
+                && self.objects.owner(&home.release).is_none()
             {
-                self.live.unfollow(&release);
+                self.live.unfollow(&home.release);
             }
         }
     }
 }
 
 impl Pass<'_> {
+    /// What must not be shown of what this release's containers say.
+    fn secrets(&self, release: &Release) -> Vec<String> {
+        let mut secrets = observe::secrets_of(release);
+        secrets.extend(self.resolution.iter().flat_map(|resolution| resolution.secrets.iter().cloned()));
+        secrets
+    }
+
     /// Whether refused work does not matter any more: the HelmRelease is deleted together with the release's namespace,
     /// which takes the rights along before the objects.
     async fn is_moot(&self, shell: &Shell, failure: &Failure) -> bool {
@@ -458,8 +476,10 @@ impl Pass<'_> {
 }
 
 /// Whether a decision must rest on storage as it is now. Changes of single records do not: they are guarded one by one.
-fn needs_fresh_history(action: &Action) -> bool {
+fn needs_fresh_history(action: &Action, claim: &Claim) -> bool {
     match action {
+        // What is left behind must be gone.
+        Action::Claim { .. } => matches!(claim, Claim::Moving(_)),
         Action::RunHook { .. }
         | Action::LeaveHooks { .. }
         | Action::Install { .. }

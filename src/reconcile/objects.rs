@@ -71,14 +71,17 @@ impl Objects {
         inner.claims.get(release)?.first().map(|(_, _, key)| key.clone())
     }
 
-    /// Keeps the answer to a write of ours, unless something newer is known.
-    pub(super) fn note(&self, release: HelmRelease) {
+    /// Keeps the answer to a write of ours, unless something newer is known. The answer is who owns now what the
+    /// HelmRelease does not stand for any more.
+    pub(super) fn note(&self, release: HelmRelease) -> Vec<Key> {
         let key = Key::of(&release.metadata);
         let mut inner = self.write();
         let older = |known: &Arc<Seen>| version(known.metadata()) < version(&release.metadata);
-        if inner.objects.get(&key).is_some_and(older) {
-            inner.put(key, Seen::Valid(Box::new(release)));
+        if !inner.objects.get(&key).is_some_and(older) {
+            return Vec::new();
         }
+        let heirs = inner.put(key.clone(), Seen::Valid(Box::new(release)));
+        heirs.into_iter().filter(|heir| *heir != key).collect()
     }
 
     /// Takes an event of the watch; the answer are the keys to wake. Changes of the status wake nobody.
@@ -111,7 +114,7 @@ impl Objects {
                 let mut wake: Vec<Key> = gone.into_iter().flat_map(|key| inner.remove(&key)).collect();
                 for (key, seen) in listed {
                     wake.push(key.clone());
-                    inner.put_shared(key, seen);
+                    wake.extend(inner.put_shared(key, seen));
                 }
                 wake
             }
@@ -119,10 +122,12 @@ impl Objects {
                 let (key, seen) = read(object);
                 let news = inner.objects.get(&key).is_none_or(|known| asks_differ(known.metadata(), seen.metadata()));
                 let known = inner.objects.get(&key).map(|known| version(known.metadata()));
+                let mut wake = Vec::new();
                 if known.is_none_or(|known| known <= version(seen.metadata())) {
-                    inner.put(key.clone(), seen);
+                    wake = inner.put(key.clone(), seen);
                 }
-                news.then_some(key).into_iter().collect()
+                wake.extend(news.then_some(key));
+                wake
             }
             watcher::Event::Delete(object) => inner.remove(&read(object).0),
         }
@@ -134,40 +139,53 @@ impl Objects {
 }
 
 impl Inner {
-    fn put(&mut self, key: Key, seen: Seen) {
-        self.put_shared(key, Arc::new(seen));
+    fn put(&mut self, key: Key, seen: Seen) -> Vec<Key> {
+        self.put_shared(key, Arc::new(seen))
     }
 
-    fn put_shared(&mut self, key: Key, seen: Arc<Seen>) {
-        self.unclaim(&key);
-        if let Seen::Valid(release) = &*seen
-            && let Ok(id) = validate::release_id(release)
-        {
-            self.claims.entry(id).or_default().insert(claim(release, &key));
+    /// The answer is who owns what this object stood for before and does not stand for any more.
+    fn put_shared(&mut self, key: Key, seen: Arc<Seen>) -> Vec<Key> {
+        let mut left = self.unclaim(&key);
+        if let Seen::Valid(release) = &*seen {
+            for id in claimed(release) {
+                left.retain(|(of, _)| *of != id);
+                self.claims.entry(id).or_default().insert(claim(release, &key));
+            }
         }
         self.objects.insert(key, seen);
+        left.into_iter().map(|(_, heir)| heir).collect()
     }
 
     /// The keys to wake: the object itself, and who owns its release now.
     fn remove(&mut self, key: &Key) -> Vec<Key> {
-        let heir = self.unclaim(key);
+        let heirs = self.unclaim(key);
         self.objects.remove(key);
-        heir.into_iter().chain([key.clone()]).collect()
+        heirs.into_iter().map(|(_, heir)| heir).chain([key.clone()]).collect()
     }
 
-    fn unclaim(&mut self, key: &Key) -> Option<Key> {
-        let known = self.objects.get(key)?;
-        let Seen::Valid(release) = &**known else { return None };
-        let id = validate::release_id(release).ok()?;
-        let claim = claim(release, key);
-        let claims = self.claims.get_mut(&id)?;
-        claims.remove(&claim);
-        let heir = claims.first().map(|(_, _, key)| key.clone());
-        if heir.is_none() {
-            self.claims.remove(&id);
+    /// What an object claimed, with those who own it then.
+    fn unclaim(&mut self, key: &Key) -> Vec<(ReleaseId, Key)> {
+        let Some(Seen::Valid(release)) = self.objects.get(key).map(|known| &**known) else { return Vec::new() };
+        let (claim, ids) = (claim(release, key), claimed(release));
+        let mut heirs = Vec::new();
+        for id in ids {
+            let Some(claims) = self.claims.get_mut(&id) else { continue };
+            claims.remove(&claim);
+            match claims.first() {
+                Some((_, _, heir)) => heirs.push((id, heir.clone())),
+                None => drop(self.claims.remove(&id)),
+            }
         }
-        heir
+        heirs
     }
+}
+
+/// What a HelmRelease claims: its release, and the name of its records where they are elsewhere. Two releases whose
+/// objects or whose records meet would undo each other.
+fn claimed(release: &HelmRelease) -> Vec<ReleaseId> {
+    let Ok((home, _)) = validate::home(release) else { return Vec::new() };
+    let records = home.records();
+    if records == home.release { vec![records] } else { vec![home.release, records] }
 }
 
 fn read(DeserializeGuard(object): DeserializeGuard<HelmRelease>) -> (Key, Seen) {
@@ -241,6 +259,34 @@ mod tests {
         let wake = objects.take(None, watcher::Event::Delete(object("b", "2026-01-01T00:00:00Z", 3, spec())));
         assert_eq!(wake, [key("a"), key("b")]);
         assert_eq!(objects.owner(&release()), Some(key("a")));
+    }
+
+    #[test]
+    fn release_is_claimed_as_long_as_the_status_names_it() {
+        let objects = Objects::default();
+        let named = |name: &str| json!({"release": {"name": name, "namespace": "apps", "storageNamespace": "ops"}});
+        let object = |name: &str, version: u32, status: Value| {
+            let DeserializeGuard(object) = object(name, "2026-01-01T00:00:00Z", version, spec());
+            let mut object = object.unwrap();
+            object.status = serde_json::from_value(status).unwrap();
+            object
+        };
+        let take = |object: HelmRelease| {
+            objects.take(None, watcher::Event::Apply(DeserializeGuard(Ok(object))));
+        };
+        // Its spec means podinfo already; what it stands for is still the old one.
+        take(object("a", 1, named("old")));
+        take(object("b", 2, json!({})));
+        let of = |namespace: &str, name: &str| ReleaseId {
+            namespace: namespace.into(),
+            name: crate::release::ReleaseName::parse(name).unwrap(),
+        };
+        assert_eq!(objects.owner(&release()), Some(key("b")));
+        assert_eq!(objects.owner(&of("apps", "old")), Some(key("a")));
+        assert_eq!(objects.owner(&of("ops", "old")), Some(key("a")), "by the name of its records too");
+        take(object("c", 3, named("old")));
+        assert_eq!(objects.note(object("a", 4, named("podinfo"))), [key("c"), key("c")]);
+        assert_eq!(objects.owner(&of("apps", "old")), Some(key("c")));
     }
 
     #[test]

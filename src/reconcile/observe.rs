@@ -78,9 +78,9 @@ pub(super) async fn observe(
     now: Timestamp,
 ) -> Result<Observation, Failure> {
     let records = match freshness {
-        Freshness::Watched => shell.store.history(&pass.release),
+        Freshness::Watched => shell.store.history(&pass.records),
         Freshness::Stored => {
-            let fresh = shell.store.fresh_history(&pass.tenant, &pass.release).await;
+            let fresh = shell.store.fresh_history(&pass.tenant, &pass.records).await;
             fresh.map_err(|problem| of_cluster(&problem))?
         }
     };
@@ -94,9 +94,10 @@ pub(super) async fn observe(
     let history: History = entries.into_iter().collect();
     if let Some((revision, progress)) = history.newest().and_then(|it| Some((it.revision(), it.progress.as_ref()?))) {
         memory.taken = Some((revision, progress.taken.clone()));
+        memory.hook_output = Some((revision, progress.hooks.output.clone()));
     }
-    let owner = shell.objects.owner(&pass.release);
-    let mut rival = owner.filter(|owner| owner != pass.key).map(|owner| format!("HelmRelease {owner}"));
+    let owners = [&pass.release, &pass.records].into_iter().filter_map(|claimed| shell.objects.owner(claimed));
+    let mut rival = owners.filter(|owner| owner != pass.key).map(|owner| format!("HelmRelease {owner}")).next();
     if rival.is_none() && freshness == Freshness::Stored {
         rival = rival_of_flux(shell, pass).await;
     }
@@ -136,7 +137,7 @@ pub(super) async fn observe(
 
 /// Two controllers on one release would undo each other for ever.
 async fn rival_of_flux(shell: &Shell, pass: &Pass<'_>) -> Option<String> {
-    match flux::owner(shell.clients.controller(), &shell.discovery, &pass.release).await {
+    match flux::owner(shell.clients.controller(), &shell.discovery, &pass.records).await {
         Ok(owner) => owner.map(|owner| format!("the HelmRelease {owner} of Flux")),
         Err(problem) => {
             tracing::warn!(error = %crate::text::chain(&problem), "cannot tell whether Flux owns the release");
@@ -262,14 +263,14 @@ pub(super) async fn body(
 ) -> Result<Release, Failure> {
     let unreadable = |problem: &(dyn std::error::Error + 'static)| {
         let secret = codec::secret_name(&pass.release.name, record.revision);
-        let (namespace, problem) = (&pass.release.namespace, crate::text::chain(problem));
+        let (namespace, problem) = (&pass.records.namespace, crate::text::chain(problem));
         let message = format!("Secret {namespace}/{secret} cannot be read: {problem}; restore or delete it");
         failure(FailureClass::Refused, "RecordUnreadable", message)
     };
     let bytes = match memory.body(record) {
         Some(bytes) => bytes,
         None => {
-            let read = shell.store.body(&pass.tenant, &pass.release, record.revision).await;
+            let read = shell.store.body(&pass.tenant, &pass.records, record.revision).await;
             let bytes = read.map_err(|problem| match &problem.answer {
                 answer @ Answer::Invalid { .. } => unreadable(answer),
                 _ => of_cluster(&problem),

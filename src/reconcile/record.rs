@@ -47,12 +47,14 @@ impl Shell {
             observation.inventory.as_ref().map(|targets| targets.iter().map(|target| target.id.clone()).collect());
         let newest = observation.observed.history.newest().map(|newest| newest.revision());
         let taken = memory.taken.as_ref().filter(|(of, _)| Some(*of) == newest).map(|(_, taken)| taken.clone());
+        let output = memory.hook_output.as_ref().filter(|(of, _)| Some(*of) == newest).map(|(_, it)| it.clone());
         let facts = Facts {
             generation: pass.object.metadata.generation.unwrap_or_default(),
             observed: &observation.observed,
             desired: &pass.desired,
             inventory: ids.as_deref(),
             taken: taken.as_deref(),
+            hook_output: output.as_deref(),
         };
         let Summary { status, events, wake } = summarize(&previous, &facts, decision, outcome, now);
         if outcome.done == Done::Released {
@@ -104,6 +106,7 @@ impl Shell {
             desired: &pass.desired,
             inventory: None,
             taken: None,
+            hook_output: None,
         };
         let Summary { mut status, events, .. } = summarize(&previous, &facts, &decision, &outcome, now);
         // What was seen before is the best that is known.
@@ -255,7 +258,7 @@ impl Shell {
         let (namespace, name) = (&pass.key.namespace, &pass.key.name);
         match own::patch::<HelmRelease, HelmRelease>(client, namespace, name, Part::Status, &patch).await {
             Ok(changed) => {
-                self.objects.note(changed);
+                self.note(changed);
                 Ok(())
             }
             // Deleted in between: there is nobody left to tell.

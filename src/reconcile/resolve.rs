@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::charts::{Charts, LoadedChart};
 use super::error::{failure, input, of_cluster};
-use super::groundwork;
 use crate::api::helm_release::{ValuesKind, ValuesReference};
 use crate::api::validate::{Inputs, OciPick, Source};
 use crate::api::{GitReference as GitReferenceSpec, LocalReference};
@@ -83,7 +82,7 @@ impl Resolver<'_> {
             values: &values,
             release: &inputs.release,
             post_rendering: &inputs.post_rendering.written,
-            crds: groundwork::crds_of_fingerprint(inputs.policy.rules.upgrade.crds),
+            options: &inputs.policy.fingerprinted(),
         });
         let target = Target { fingerprint, chart, stale };
         Ok(Resolution {

@@ -36,8 +36,8 @@ pub struct Inputs<'a> {
     pub release: &'a ReleaseId,
     /// What is changed in the rendered objects, as the spec says it; null where nothing is.
     pub post_rendering: &'a Value,
-    /// What upgrades do about the chart's `crds/`, where it is not to skip them.
-    pub crds: Option<&'a str>,
+    /// Options that a release with the same chart and values depends on, each only where it is not the default.
+    pub options: &'a JsonMap,
 }
 
 impl Fingerprint {
@@ -52,8 +52,8 @@ impl Fingerprint {
         if !inputs.post_rendering.is_null() {
             object["postRendering"] = inputs.post_rendering.clone();
         }
-        if let Some(crds) = inputs.crds {
-            object["crds"] = crds.into();
+        for (option, value) in inputs.options {
+            object[option] = value.clone();
         }
         let text = canonical_json(&object);
         Fingerprint { formula: Formula::One, digest: Sha256::digest(text.as_bytes()).into() }
@@ -154,6 +154,7 @@ mod tests {
     use super::*;
     use crate::release::ReleaseName;
     use serde_json::json;
+    use std::sync::LazyLock;
 
     fn fingerprint(chart: &str, values: Value, name: &str, namespace: &str) -> Fingerprint {
         let release = ReleaseId { namespace: namespace.to_owned(), name: ReleaseName::parse(name).unwrap() };
@@ -161,7 +162,8 @@ mod tests {
     }
 
     fn inputs<'a>(chart: &'a str, values: &'a Value, release: &'a ReleaseId, post_rendering: &'a Value) -> Inputs<'a> {
-        Inputs { chart_digest: chart, values: values.as_object().unwrap(), release, post_rendering, crds: None }
+        static NONE: LazyLock<JsonMap> = LazyLock::new(JsonMap::new);
+        Inputs { chart_digest: chart, values: values.as_object().unwrap(), release, post_rendering, options: &NONE }
     }
 
     #[test]
@@ -190,7 +192,8 @@ mod tests {
         let values = json!({"a": 1});
         let inputs = inputs("sha256:a", &values, &release, &Value::Null);
         assert_eq!(base, Fingerprint::of(inputs));
-        assert_ne!(base, Fingerprint::of(Inputs { crds: Some("Create"), ..inputs }));
+        let options = json!({"crds": "Create"});
+        assert_ne!(base, Fingerprint::of(Inputs { options: options.as_object().unwrap(), ..inputs }));
     }
 
     #[test]

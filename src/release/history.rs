@@ -51,6 +51,12 @@ impl Entry {
         self.release.info.rollback_revision
     }
 
+    /// Whether objects of this revision may be in the cluster, as far as it tells itself: what a failed attempt of ours
+    /// created is deleted once its progress is gone.
+    fn may_stand(&self) -> bool {
+        self.status() != Status::Failed || self.progress.is_some() || !self.is_ours()
+    }
+
     /// Whether this revision took effect at some time.
     fn was_deployed(&self) -> bool {
         matches!(self.status(), Status::Deployed | Status::Superseded)
@@ -184,21 +190,24 @@ impl History {
 
     /// The oldest revisions beyond `max`, which may be forgotten; 0 keeps all, as in Helm.
     ///
-    /// Never among them: the newest, the last deployed, the one a rollback would return to, and the newest failure,
-    /// which holds its fingerprint.
+    /// Never among them: the newest, the last deployed, the one a rollback would return to, the newest failure, which
+    /// holds its fingerprint, and those that alone know of objects that may stand.
     pub fn prunable(&self, max: u32) -> Vec<Revision> {
         let excess = match usize::try_from(max) {
             Ok(0) | Err(_) => 0,
             Ok(max) => self.0.len().saturating_sub(max),
         };
         let next = self.next_revision();
-        let pinned = [
+        let mut pinned = vec![
             self.newest().map(Entry::revision),
             self.last_deployed().map(Entry::revision),
             self.rollback_target(next),
             self.newest().and_then(|newest| self.rollback_target(newest.revision())),
             self.newest_failure().map(Entry::revision),
         ];
+        let after = self.last_uninstalled();
+        let stand = self.since_last_deployed().iter().filter(|it| Some(it.revision()) > after && it.may_stand());
+        pinned.extend(stand.map(|entry| Some(entry.revision())));
         self.0.iter().map(Entry::revision).filter(|revision| !pinned.contains(&Some(*revision))).take(excess).collect()
     }
 
@@ -221,7 +230,7 @@ mod tests {
             values: &values,
             release: &release,
             post_rendering: &post_rendering,
-            crds: None,
+            options: &values,
         };
         Fingerprint::of(inputs)
     }
@@ -305,6 +314,10 @@ mod tests {
             (many, 0, &[]),
             ("1 superseded a verified, 2 failed b, 3 failed b, 4 deployed a of-1 verified", 1, &[2]),
             ("1 deployed a verified", 1, &[]),
+            // What another hand left half done may hold objects that nobody else knows of.
+            ("1 deployed a verified, 2 failed -, 3 failed b", 1, &[]),
+            ("1 failed a, 2 failed b, 3 failed c", 1, &[1, 2]),
+            ("1 deployed a, 2 failed -, 3 uninstalled b, 4 failed c", 1, &[2, 3]),
             ("", 1, &[]),
         ] {
             let pruned: Vec<_> = history(text).prunable(max).into_iter().map(|revision| revision.0).collect();

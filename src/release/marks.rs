@@ -161,7 +161,7 @@ mod tests {
                 values: &values,
                 release: &release,
                 post_rendering: &serde_json::Value::Null,
-                crds: None,
+                options: &values,
             })),
             verified: true,
             failures: Some(2),

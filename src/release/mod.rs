@@ -40,6 +40,32 @@ impl fmt::Display for ReleaseId {
     }
 }
 
+/// Where a release lives: its name in its namespace, and the namespace of its records.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Home {
+    pub release: ReleaseId,
+    /// The release's own namespace, unless the spec says another.
+    pub storage_namespace: String,
+}
+
+impl Home {
+    /// What its records are found by: the name, in their namespace.
+    pub fn records(&self) -> ReleaseId {
+        ReleaseId { namespace: self.storage_namespace.clone(), name: self.release.name.clone() }
+    }
+}
+
+/// `apps/web`, or `apps/web with its records in ops`.
+impl fmt::Display for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.release.fmt(f)?;
+        match self.storage_namespace == self.release.namespace {
+            true => Ok(()),
+            false => write!(f, " with its records in {}", self.storage_namespace),
+        }
+    }
+}
+
 /// The counter of a release's records, starting at 1. Helm's struct calls it `Version`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -226,6 +252,12 @@ impl Hook {
             words => words.iter().any(|word| word == policy.as_str()),
         };
         named && self.kind != "CustomResourceDefinition"
+    }
+
+    /// Whether what it says is kept once it ended, well or not.
+    pub fn is_told(&self, failed: bool) -> bool {
+        let policy = if failed { "hook-failed" } else { "hook-succeeded" };
+        self.output_log_policies.iter().any(|word| word == policy)
     }
 }
 

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::manifest::hooks::Event;
 use crate::manifest::id::ObjectId;
 
 /// The annotation's key.
@@ -62,6 +63,17 @@ pub struct Hooks {
     /// Why one failed; what its event leaves behind is still to be deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// What those said that ended, where their output-log policy asks for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub output: Vec<HookOutput>,
+}
+
+/// The last lines of a hook that ended, masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookOutput {
+    pub event: Event,
+    pub object: ObjectId,
+    pub lines: Vec<String>,
 }
 
 /// A hook that was begun and has not ended.
@@ -96,10 +108,18 @@ impl Hooks {
         }
     }
 
-    /// The same hooks, with those of no phase begun.
+    /// The same hooks, with those of no phase begun; what others said stays.
     #[must_use]
     pub fn rewound(&self) -> Self {
-        Hooks { before: self.before, after: self.after, ..Hooks::default() }
+        Hooks { before: self.before, after: self.after, output: self.output.clone(), ..Hooks::default() }
+    }
+
+    /// Adds what a hook said; of very many hooks the last ones are kept.
+    pub fn tell(&mut self, output: HookOutput) {
+        const HOOKS_MAX: usize = 10;
+        self.output.push(output);
+        let more = self.output.len().saturating_sub(HOOKS_MAX);
+        self.output.drain(..more);
     }
 }
 

@@ -11,6 +11,7 @@ mod plan_walks;
 mod render;
 mod scenario;
 mod sources;
+mod spec_walks;
 #[path = "../oracle/tables.rs"]
 mod tables;
 mod tidy;

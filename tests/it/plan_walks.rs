@@ -3,17 +3,19 @@
 //! Of each walk is asked: it settles; it never tries a fingerprint more often than its budget; there are never two
 //! deployed revisions; what stands in the cluster at the end is what the records say; a crash changes nothing but time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::SignedDuration;
 use pintle::manifest::hooks::Event;
+use pintle::manifest::id::ObjectId;
 use pintle::plan::rules::{Remedy, UpgradeRules, Wait};
 use pintle::plan::{Action, Decision, Health, HookState, Reason, TestRules};
 use pintle::release::Status;
 use pintle::release::marks::RetryToken;
 use pintle::release::progress::Phase;
 
-use crate::world::{Counts, Record, World, cause, fingerprint};
+use crate::world::{Counts, Record, World, cause, fingerprint, objects_of};
 
 /// More steps than any walk needs: a walk that takes so many turns in a circle.
 const STEPS_MAX: usize = 100;
@@ -24,10 +26,40 @@ struct Chooser {
     /// The choices of this walk: which was taken, of how many.
     taken: Vec<(usize, usize)>,
     at: usize,
+    /// Where this walk was, before which choice: the next one goes on from the last of these that it shares.
+    milestones: Vec<(usize, Milestone)>,
+    /// The states that this walk went through, before which choice.
+    path: Vec<(usize, u64)>,
+    /// The states that any walk went through: all ways from there are walked, or being walked.
+    known: HashSet<u64>,
+}
+
+/// How far a walk has come.
+#[derive(Clone)]
+struct Milestone {
+    world: World,
+    luck: Luck,
+    attempts: BTreeMap<char, usize>,
+    at_rest: bool,
+    steps: usize,
+}
+
+impl Milestone {
+    /// Everything that what follows depends on, and that is judged at the end.
+    fn state(&self) -> u64 {
+        let Milestone { world, luck, attempts, at_rest, steps: _ } = self;
+        let mut state = DefaultHasher::new();
+        world.hash(&mut state);
+        (luck, attempts, at_rest).hash(&mut state);
+        state.finish()
+    }
 }
 
 impl Chooser {
     fn choose(&mut self, options: usize) -> usize {
+        if options == 1 {
+            return 0;
+        }
         if self.at == self.taken.len() {
             self.taken.push((0, options));
         }
@@ -42,11 +74,42 @@ impl Chooser {
         self.at = 0;
         while let Some((choice, options)) = self.taken.pop() {
             if choice + 1 < options {
+                self.milestones.retain(|(at, _)| *at <= self.taken.len());
+                self.path.retain(|(at, _)| *at <= self.taken.len());
                 self.taken.push((choice + 1, options));
                 return true;
             }
         }
         false
+    }
+
+    /// Where the walk begins: at the start, or where it parts from the one before.
+    fn begin(&mut self, start: Milestone) -> Milestone {
+        match self.milestones.last() {
+            Some((at, milestone)) => {
+                self.at = *at;
+                milestone.clone()
+            }
+            None => start,
+        }
+    }
+
+    /// Whether there is something new to see from here.
+    fn pass(&mut self, milestone: &Milestone) -> bool {
+        // The choices that are not made anew lead where the walk before has been.
+        if self.at == self.taken.len() {
+            let state = milestone.state();
+            let is_circle = self.path.iter().any(|(_, passed)| *passed == state);
+            assert!(!is_circle, "the walk turns in a circle: {}", milestone.world.history_line());
+            if !self.known.insert(state) {
+                return false;
+            }
+            self.path.push((self.at, state));
+        }
+        if self.milestones.last().is_none_or(|(at, _)| *at < self.at) {
+            self.milestones.push((self.at, milestone.clone()));
+        }
+        true
     }
 }
 
@@ -64,7 +127,7 @@ fn all_walks(mut walk: impl FnMut(&mut Chooser)) -> usize {
 }
 
 /// What may happen to a walk besides health answers, each so many times.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Hash)]
 struct Luck {
     crashes: usize,
     changes: usize,
@@ -73,6 +136,11 @@ struct Luck {
     deletions: usize,
     /// Objects of hooks that go while they are waited for.
     losses: usize,
+    /// Changes of the release's name.
+    moves: usize,
+    suspensions: usize,
+    /// HelmReleases that are made anew after they were deleted.
+    recreations: usize,
 }
 
 /// Something that happens in the world outside.
@@ -82,20 +150,37 @@ enum Happening {
     Retry,
     Helm(Status),
     Deletion,
+    Move,
+    Suspension,
 }
 
 /// Walks until nothing is to be done and nothing more happens. Returns the attempts of each content.
-fn walk(world: &mut World, chooser: &mut Chooser, mut luck: Luck) -> BTreeMap<char, usize> {
-    let mut attempts = BTreeMap::new();
-    let mut at_rest = false;
-    for _ in 0..STEPS_MAX {
-        let possible = happenings(world, luck);
-        let quiet = usize::from(!at_rest);
+///
+/// A walk goes on from where it parts from the one before, and ends with `None` where it comes to a state that an earlier
+/// one has gone on from in every way: each step is taken once.
+fn walk(start: &mut World, chooser: &mut Chooser, luck: Luck) -> Option<BTreeMap<char, usize>> {
+    let here = Milestone { world: start.clone(), luck, attempts: BTreeMap::new(), at_rest: false, steps: 0 };
+    let mut here = chooser.begin(here);
+    let has_ended = walk_on(&mut here, chooser);
+    *start = here.world;
+    has_ended.then_some(here.attempts)
+}
+
+/// Whether the walk came to its end.
+fn walk_on(here: &mut Milestone, chooser: &mut Chooser) -> bool {
+    while here.steps < STEPS_MAX {
+        if !chooser.pass(here) {
+            return false;
+        }
+        let Milestone { world, luck, attempts, at_rest, steps } = &mut *here;
+        *steps += 1;
+        let possible = happenings(world, *luck);
+        let quiet = usize::from(!*at_rest);
         if let Some(index) = chooser.choose(possible.len() + quiet).checked_sub(quiet) {
-            happen(world, &mut luck, possible[index]);
+            happen(world, luck, possible[index]);
         }
         answer_health(world, chooser);
-        answer_hook(world, chooser, &mut luck);
+        answer_hook(world, chooser, luck);
         let decision = world.decide();
         assert_sane(world);
         if let (Reason::HooksFailed { .. }, Some(time)) = (&decision.reason, decision.again_in) {
@@ -103,25 +188,37 @@ fn walk(world: &mut World, chooser: &mut Chooser, mut luck: Luck) -> BTreeMap<ch
             world.pass(time);
             continue;
         }
-        at_rest = decision.action == Action::Nothing;
-        if at_rest {
+        *at_rest = decision.action == Action::Nothing;
+        if *at_rest && world.asks.suspend {
+            // What was under way has come to its end; who resumes finds nothing half done.
+            let pending = world.newest().is_some_and(|newest| newest.release.info.status.is_pending());
+            assert!(!pending, "suspended in the middle: {}", world.history_line());
+            world.asks.suspend = false;
+            *at_rest = false;
+            continue;
+        }
+        if *at_rest {
             // Either nothing ever happens again, or something happens now.
-            if happenings(world, luck).is_empty() || chooser.choose(2) == 0 {
+            if happenings(world, *luck).is_empty() || chooser.choose(2) == 0 {
                 assert_settled(world, &decision);
-                return attempts;
+                return true;
             }
             continue;
         }
         if let Action::Install { .. } | Action::Upgrade { .. } = decision.action {
             *attempts.entry(world.want).or_default() += 1;
         }
-        act(world, chooser, &mut luck, &decision);
+        act(world, chooser, luck, &decision);
         if !world.finalizer {
             assert_gone(world);
-            return attempts;
+            if luck.recreations == 0 {
+                return true;
+            }
+            luck.recreations -= 1;
+            (world.asks.deleted_at, world.finalizer, world.claimed) = (None, true, None);
         }
     }
-    panic!("the walk does not settle: {}", world.history_line());
+    panic!("the walk does not settle: {}", here.world.history_line());
 }
 
 fn happenings(world: &World, luck: Luck) -> Vec<Happening> {
@@ -137,6 +234,12 @@ fn happenings(world: &World, luck: Luck) -> Vec<Happening> {
     }
     if luck.deletions > 0 {
         all.push(Happening::Deletion);
+    }
+    if luck.moves > 0 {
+        all.push(Happening::Move);
+    }
+    if luck.suspensions > 0 {
+        all.push(Happening::Suspension);
     }
     all
 }
@@ -158,6 +261,14 @@ fn happen(world: &mut World, luck: &mut Luck, happening: Happening) {
         Happening::Deletion => {
             luck.deletions -= 1;
             world.asks.deleted_at = Some(world.now);
+        }
+        Happening::Move => {
+            luck.moves -= 1;
+            world.home += 1;
+        }
+        Happening::Suspension => {
+            luck.suspensions -= 1;
+            world.asks.suspend = true;
         }
     }
 }
@@ -203,14 +314,16 @@ fn act(world: &mut World, chooser: &mut Chooser, luck: &mut Luck, decision: &Dec
         probe.execute(&decision.action).expect("no limit of writes is set");
         let writes = probe.writes - world.writes;
         let survives = chooser.choose(writes + 1);
-        if survives < writes {
+        if survives == writes {
+            *world = probe;
+        } else {
             luck.crashes -= 1;
             world.writes_left = Some(survives);
             world.execute(&decision.action).expect_err("the limit is below the writes needed");
             world.writes_left = None;
             world.comparison = None;
-            return;
         }
+        return;
     }
     world.execute(&decision.action).expect("no limit of writes is set");
 }
@@ -224,9 +337,8 @@ fn assert_sane(world: &World) {
 /// What holds when the HelmRelease is gone: its objects are, and its records unless they were to stay.
 fn assert_gone(world: &World) {
     let (line, rules) = (world.history_line(), &world.policy.rules);
-    assert_eq!(world.live, None, "{line}");
-    // A release that was uninstalled before stays on record as such.
-    let stays = rules.uninstall.keep_history || rules.upgrade.remedy == Remedy::Uninstall;
+    assert_eq!((world.live, world.objects.len()), (None, 0), "{line}");
+    let stays = rules.uninstall.keep_history;
     let is_over = |it: &Record| it.release.info.status == Status::Uninstalled && it.progress.is_none();
     assert!(world.newest().is_none_or(|newest| stays && is_over(newest)), "{line}");
 }
@@ -250,6 +362,8 @@ fn assert_settled(world: &World, decision: &Decision) {
     match &decision.reason {
         Reason::InSync { .. } => {
             assert_eq!((status, world.live), (Some(Status::Deployed), Some(world.want)), "{line}");
+            assert_eq!(world.objects, fresh(world.want), "{line}");
+            assert_eq!(world.claimed, Some(world.home), "{line}");
         }
         Reason::Held(_) => match status {
             Some(Status::Deployed) => assert_eq!(world.live, newest.map(|record| record.content), "{line}"),
@@ -264,6 +378,11 @@ fn assert_settled(world: &World, decision: &Decision) {
         Reason::RollbackFailed { .. } | Reason::ForeignPending { .. } => {}
         reason => panic!("a walk ends with {reason:?}: {line}"),
     }
+}
+
+/// The objects of a release that was just installed.
+fn fresh(content: char) -> BTreeMap<ObjectId, char> {
+    objects_of(content).into_iter().map(|id| (id, content)).collect()
 }
 
 fn is_given_up(record: &Record) -> bool {
@@ -284,7 +403,7 @@ fn every_remedy_settles_within_its_budget() {
                 let mut world = World::running_a();
                 world.want = 'b';
                 world.policy.rules.upgrade = upgrade.clone();
-                let attempts = walk(&mut world, chooser, Luck { crashes, ..Luck::default() });
+                let Some(attempts) = walk(&mut world, chooser, Luck { crashes, ..Luck::default() }) else { return };
                 // An attempt that died before its record was stored is none.
                 assert!(attempts[&'b'] <= attempts_max + crashes, "{attempts:?}: {}", world.history_line());
             });
@@ -308,7 +427,7 @@ fn every_upgrade_settles_within_its_budget() {
             let mut world = World::running_a();
             world.want = 'b';
             world.policy.upgrade_retries = retries;
-            let attempts = walk(&mut world, chooser, Luck::default());
+            let Some(attempts) = walk(&mut world, chooser, Luck::default()) else { return };
             assert!(attempts[&'b'] <= retries as usize + 1, "{attempts:?}: {}", world.history_line());
         });
         assert!(walks >= 5usize.pow(retries + 1), "{walks}");
@@ -321,7 +440,7 @@ fn every_install_settles_within_its_budget() {
         all_walks(|chooser| {
             let mut world = World::empty();
             world.policy.install_retries = retries;
-            let attempts = walk(&mut world, chooser, Luck::default());
+            let Some(attempts) = walk(&mut world, chooser, Luck::default()) else { return };
             assert!(attempts[&'a'] <= retries as usize + 1, "{attempts:?}: {}", world.history_line());
         });
     }
@@ -352,7 +471,7 @@ fn hooks_of_every_upgrade_run_once_and_settle_within_the_budget() {
         all_walks(|chooser| {
             let mut world = hooked(World::running_a(), before, after);
             world.policy.upgrade_retries = retries;
-            let attempts = walk(&mut world, chooser, Luck::default());
+            let Some(attempts) = walk(&mut world, chooser, Luck::default()) else { return };
             assert!(attempts[&'b'] <= retries as usize + 1, "{attempts:?}: {}", world.history_line());
             assert_no_hook_ran_twice(&world);
         });
@@ -364,7 +483,9 @@ fn hooks_of_rollbacks_run_once_and_settle() {
     let walks = all_walks(|chooser| {
         let mut world = hooked(World::running_a(), 1, 1);
         world.policy.hooks.disable_rollback = false;
-        walk(&mut world, chooser, Luck::default());
+        if walk(&mut world, chooser, Luck::default()).is_none() {
+            return;
+        }
         assert_no_hook_ran_twice(&world);
     });
     assert!(walks > 500, "{walks}");
@@ -377,10 +498,12 @@ fn hooks_with_a_crash_between_any_two_writes_run_once() {
             let walks = all_walks(|chooser| {
                 let mut world = hooked(start.clone(), 1, 1);
                 world.hooks.only_once = only_once;
-                walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() });
+                if walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() }).is_none() {
+                    return;
+                }
                 assert_no_hook_ran_twice(&world);
             });
-            assert!(walks > 500, "{walks}");
+            assert!(walks > 100, "{walks}");
         }
     }
 }
@@ -391,7 +514,9 @@ fn hook_whose_object_is_lost_runs_again_only_where_its_policy_says_so() {
         all_walks(|chooser| {
             let mut world = hooked(World::running_a(), 1, 1);
             world.hooks.only_once = only_once;
-            walk(&mut world, chooser, Luck { losses: 1, ..Luck::default() });
+            if walk(&mut world, chooser, Luck { losses: 1, ..Luck::default() }).is_none() {
+                return;
+            }
             if only_once {
                 assert_no_hook_ran_twice(&world);
             }
@@ -404,7 +529,9 @@ fn changes_of_mind_while_hooks_run_settle_on_the_last_one() {
     for (before, after) in [(1, 0), (0, 1)] {
         all_walks(|chooser| {
             let mut world = hooked(World::running_a(), before, after);
-            walk(&mut world, chooser, Luck { changes: 1, ..Luck::default() });
+            if walk(&mut world, chooser, Luck { changes: 1, ..Luck::default() }).is_none() {
+                return;
+            }
             assert_no_hook_ran_twice(&world);
         });
     }
@@ -419,7 +546,7 @@ fn tests_of_every_revision_settle_within_the_budget() {
                 let mut world = hooked(start.clone(), 0, 0);
                 world.hooks.tests = 1;
                 world.policy.hooks.tests = Some(tests(ignored));
-                let attempts = walk(&mut world, chooser, luck);
+                let Some(attempts) = walk(&mut world, chooser, luck) else { return };
                 assert!(attempts.values().all(|count| *count <= 2), "{attempts:?}: {}", world.history_line());
                 assert_no_hook_ran_twice(&world);
             });
@@ -447,7 +574,7 @@ fn failed_tests_are_remedied_by_every_rule_within_the_budget() {
                 world.policy.rules.install.remediate_last_failure = upgrade.remediate_last_failure;
                 world.policy.rules.install.wait = upgrade.wait;
                 world.policy.hooks.tests = Some(tests(false));
-                let attempts = walk(&mut world, chooser, Luck::default());
+                let Some(attempts) = walk(&mut world, chooser, Luck::default()) else { return };
                 assert!(attempts[&'b'] <= attempts_max, "{attempts:?}: {}", world.history_line());
                 assert_no_hook_ran_twice(&world);
             });
@@ -470,7 +597,7 @@ fn hooks_beside_every_remedy_settle_within_the_budget() {
                 // Of installs hooks are walked elsewhere.
                 world.policy.hooks.disable_install = true;
                 world.policy.rules.upgrade = upgrade.clone();
-                let attempts = walk(&mut world, chooser, Luck::default());
+                let Some(attempts) = walk(&mut world, chooser, Luck::default()) else { return };
                 assert!(attempts[&'b'] <= attempts_max, "{attempts:?}: {}", world.history_line());
                 assert_no_hook_ran_twice(&world);
             });
@@ -492,7 +619,9 @@ fn hooks_beside_every_remedy_survive_a_crash_between_any_two_writes() {
             world.policy.hooks.disable_install = true;
             world.policy.hooks.disable_upgrade = upgrade.remedy == Remedy::Uninstall;
             world.policy.rules.upgrade = upgrade.clone();
-            walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() });
+            if walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() }).is_none() {
+                return;
+            }
             assert_no_hook_ran_twice(&world);
         });
         assert!(walks > 100, "{walks}");
@@ -505,7 +634,9 @@ fn uninstall_that_keeps_the_records_runs_its_hooks_and_survives_a_crash() {
         let mut world = hooked(World::running_a(), 1, 1);
         world.asks.deleted_at = Some(world.now);
         world.policy.rules.uninstall.keep_history = true;
-        walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() });
+        if walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() }).is_none() {
+            return;
+        }
         let events = [Event::PreDelete, Event::PostDelete];
         assert!(events.iter().all(|event| world.hook_runs.iter().any(|(_, of, _)| of == event)));
         assert!(!world.records.is_empty());
@@ -538,7 +669,9 @@ fn uninstall_with_hooks_and_a_crash_between_any_two_writes_leaves_nothing() {
     all_walks(|chooser| {
         let mut world = hooked(World::running_a(), 1, 1);
         world.asks.deleted_at = Some(world.now);
-        walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() });
+        if walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() }).is_none() {
+            return;
+        }
         assert!(world.records.is_empty() && world.live.is_none());
     });
 }
@@ -551,7 +684,7 @@ fn small_history_forgets_no_failure() {
             world.want = 'b';
             world.policy.upgrade_retries = retries;
             world.policy.history_max = 1;
-            let attempts = walk(&mut world, chooser, Luck::default());
+            let Some(attempts) = walk(&mut world, chooser, Luck::default()) else { return };
             assert!(attempts[&'b'] <= retries as usize + 1, "{attempts:?}: {}", world.history_line());
         });
     }
@@ -563,7 +696,7 @@ fn walks_with_a_crash_between_any_two_writes_settle_within_the_budget() {
         let mut world = World::running_a();
         world.want = 'b';
         world.policy.upgrade_retries = 1;
-        let attempts = walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() });
+        let Some(attempts) = walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() }) else { return };
         // An attempt that died before its record was stored is none.
         let stored = world.records.iter().filter(|it| it.content == 'b' && it.release.info.rollback_revision.is_none());
         assert!(stored.count() <= 2, "{attempts:?}: {}", world.history_line());
@@ -611,7 +744,7 @@ fn each_retry_request_grants_one_attempt() {
     all_walks(|chooser| {
         let mut world = World::running_a();
         world.want = 'b';
-        let attempts = walk(&mut world, chooser, Luck { retries: 1, ..Luck::default() });
+        let Some(attempts) = walk(&mut world, chooser, Luck { retries: 1, ..Luck::default() }) else { return };
         assert!(attempts[&'b'] <= 2, "{attempts:?}: {}", world.history_line());
     });
 }
@@ -631,6 +764,95 @@ fn deletion_at_any_moment_leaves_nothing() {
         let mut world = World::running_a();
         world.want = 'b';
         walk(&mut world, chooser, Luck { deletions: 1, crashes: 1, ..Luck::default() });
+    });
+}
+
+#[test]
+fn another_name_at_any_moment_uninstalls_what_the_old_one_left() {
+    for (start, hooks) in [(World::running_a(), 0), (World::running_a(), 1), (unclaimed(), 0)] {
+        let walks = all_walks(|chooser| {
+            let mut world = start.clone();
+            (world.want, world.hooks) = ('b', Counts { before: hooks, ..Counts::default() });
+            world.policy.hooks.disable_install = true;
+            (world.policy.hooks.disable_rollback, world.policy.hooks.disable_upgrade) = (true, true);
+            world.policy.uninstall_timeout = SignedDuration::from_secs(20);
+            walk(&mut world, chooser, Luck { moves: 1, crashes: 1 - hooks as usize, ..Luck::default() });
+        });
+        assert!(walks > 50, "{walks}");
+    }
+}
+
+#[test]
+fn two_names_in_a_row_end_at_the_last_one() {
+    all_walks(|chooser| {
+        let mut world = unclaimed();
+        walk(&mut world, chooser, Luck { moves: 2, ..Luck::default() });
+    });
+}
+
+#[test]
+fn deletion_while_the_name_changes_leaves_nothing() {
+    all_walks(|chooser| {
+        let mut world = World::running_a();
+        walk(&mut world, chooser, Luck { moves: 1, deletions: 1, crashes: 1, ..Luck::default() });
+    });
+}
+
+#[test]
+fn records_that_are_kept_stay_behind_when_the_name_changes() {
+    all_walks(|chooser| {
+        let mut world = World::running_a();
+        (world.home, world.policy.rules.uninstall.keep_history) = (1, true);
+        walk(&mut world, chooser, Luck { crashes: 1, ..Luck::default() });
+    });
+}
+
+/// Nothing is installed, and the status names no release yet.
+fn unclaimed() -> World {
+    World { claimed: None, ..World::empty() }
+}
+
+#[test]
+fn suspension_at_any_moment_lets_what_is_under_way_reach_its_end() {
+    for (before, tests_of) in [(0, 0), (1, 0), (0, 1)] {
+        all_walks(|chooser| {
+            let mut world = hooked(World::running_a(), before, 0);
+            world.hooks.tests = tests_of;
+            world.policy.hooks.tests = (tests_of > 0).then(|| tests(false));
+            if walk(&mut world, chooser, Luck { suspensions: 1, ..Luck::default() }).is_none() {
+                return;
+            }
+            assert_no_hook_ran_twice(&world);
+        });
+    }
+    all_walks(|chooser| {
+        let mut world = World::running_a();
+        world.want = 'b';
+        walk(&mut world, chooser, Luck { suspensions: 1, crashes: 1, ..Luck::default() });
+    });
+}
+
+#[test]
+fn helm_release_that_is_deleted_and_made_anew_at_any_moment_is_installed_afresh() {
+    all_walks(|chooser| {
+        let mut world = World::running_a();
+        world.want = 'b';
+        walk(&mut world, chooser, Luck { deletions: 1, recreations: 1, crashes: 1, ..Luck::default() });
+    });
+}
+
+/// Every ending of a test is waited for, whatever is desired by then.
+#[test]
+fn tests_that_began_are_never_cut_short() {
+    all_walks(|chooser| {
+        let mut world = hooked(World::running_a(), 0, 0);
+        world.hooks.tests = 2;
+        world.policy.hooks.tests = Some(tests(false));
+        if walk(&mut world, chooser, Luck { changes: 1, ..Luck::default() }).is_none() {
+            return;
+        }
+        let begun = world.hook_runs.iter().filter(|(_, event, _)| *event == Event::Test).count();
+        assert_eq!(world.hook_ends, begun, "{:?}: {}", world.hook_runs, world.history_line());
     });
 }
 

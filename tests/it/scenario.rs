@@ -52,6 +52,37 @@ fn scenarios_tell_what_they_told_before() {
     assert!(stale.is_empty(), "these scenarios tell something else now:\n{stale}");
 }
 
+/// The rows of Flux's own table test are our acceptance list, and so is the table of conditions.
+#[test]
+fn rows_of_the_tables_are_told() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("tests/it/scenario");
+    let rows = fs::read_to_string(folder.join("FLUX")).unwrap();
+    let rows: Vec<_> = rows.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(rows.len(), 76);
+    let tells = |file: &str, row: &str| {
+        let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
+        text.lines().any(|line| line.strip_prefix("# ") == Some(row))
+    };
+    let digest = fs::read_to_string(root.join("src/release/digest.rs")).unwrap();
+    for line in rows {
+        let (row, place) = line.split_once('\t').unwrap();
+        let is_told = match place.split_once(": ") {
+            Some(("no", reason)) => !reason.is_empty(),
+            Some(("test", name)) => digest.contains(&format!("fn {name}()")),
+            _ => tells(place, row),
+        };
+        assert!(is_told, "{row}: {place}");
+    }
+    let summarize = fs::read_to_string(root.join("src/api/summarize.rs")).unwrap();
+    let table = summarize.lines().filter_map(|line| line.strip_prefix("//! | ")?.split(" | ").next());
+    let situations: Vec<_> = table.skip(1).collect();
+    assert_eq!(situations.len(), 7);
+    for situation in situations {
+        assert!(tells("conditions.txt", situation), "{situation}");
+    }
+}
+
 /// Runs the commands of a file; gives the file as it should be.
 fn play(golden: &str) -> String {
     let mut stage = Stage { world: World::empty(), status: HelmReleaseStatus::default(), generation: 1, reject: None };
@@ -95,6 +126,7 @@ impl Stage {
                 let rules = &mut world.policy.rules;
                 match rule {
                     "upgrade.disableWait" => rules.upgrade.wait = Wait::Nothing,
+                    "upgrade.disableWait=false" => rules.upgrade.wait = Wait::Everything,
                     "upgrade.cleanupOnFail" => rules.upgrade.cleanup_on_fail = true,
                     "upgrade.remediateLastFailure=false" => rules.upgrade.remediate_last_failure = false,
                     "upgrade.strategy=uninstall" => rules.upgrade.remedy = Remedy::Uninstall,
@@ -106,22 +138,37 @@ impl Stage {
                     _ => panic!("unknown rule {rule:?}"),
                 }
             }
+            // The spec means another release.
+            ("move", _) => {
+                world.home += 1;
+                self.generation += 1;
+            }
             ("suspend", _) => world.asks.suspend = true,
             ("resume", _) => (world.asks.suspend, world.asks.hold) = (false, None),
             ("hold", reason) => world.asks.hold = Some(reason.to_owned()),
             ("retry", value) => world.asks.retry = RetryToken::of(value),
             ("delete", _) => world.asks.deleted_at = Some(world.now),
             // The HelmRelease is made anew.
-            ("create", _) => (world.asks.deleted_at, world.finalizer) = (None, true),
-            ("lose-progress", _) => world.records.last_mut().unwrap().progress = None,
+            ("create", _) => {
+                (world.asks.deleted_at, world.finalizer, world.claimed) = (None, true, None);
+                self.status = HelmReleaseStatus::default();
+            }
+            ("lose-progress", _) => {
+                let newest = world.newest().unwrap().release.revision;
+                world.record(newest).progress = None;
+            }
+            ("delete-record", revision) => {
+                let revision = Revision(revision.parse().unwrap());
+                world.records.retain(|record| record.release.revision != revision);
+            }
             ("edit-status", rest) => {
                 let (revision, status) = rest.split_once(' ').unwrap();
                 let revision = Revision(revision.parse().unwrap());
-                let record = world.records.iter_mut().find(|record| record.release.revision == revision).unwrap();
-                record.release.info.status = status.parse().unwrap();
+                world.record(revision).release.info.status = status.parse().unwrap();
             }
             ("helm", "uninstall") => {
                 world.records.clear();
+                world.objects.clear();
                 world.live = None;
             }
             ("helm", rest) => {
@@ -215,6 +262,7 @@ impl Stage {
                 desired: &desired,
                 inventory: None,
                 taken: None,
+                hook_output: None,
             };
             let summary = summarize(&self.status, &facts, &decision, &outcome, world.now);
             let same =
@@ -233,6 +281,7 @@ impl Stage {
             }
             match summary.wake {
                 Wake::Now => {}
+                Wake::After(time) if time.is_zero() => {}
                 Wake::After(time) => {
                     let _ = writeln!(told, "look again in {}", pintle::text::duration(time));
                     return told;

@@ -3,22 +3,24 @@
 //! Actions are carried out write by write, and may be cut off after any of them, as a crash would.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 use pintle::manifest::hooks::Event;
 use pintle::manifest::id::ObjectId;
 use pintle::plan::hooks::{self, HookState};
 use pintle::plan::outcome::Done;
+use pintle::plan::prune::{Held, to_prune};
 use pintle::plan::{
-    Action, Asks, Cause, Comparison, Decision, Desired, FailedAttempt, Failure, Health, Observed, Outcome, Policy,
-    Target, decide,
+    Action, Asks, Cause, Claim, Comparison, Decision, Desired, FailedAttempt, Failure, Health, Observed, Outcome,
+    Policy, Target, decide,
 };
 use pintle::release::digest::{Fingerprint, Inputs};
 use pintle::release::history::{Entry, History};
-use pintle::release::marks::{self, Marks, Tested};
+use pintle::release::marks::{self, Marks, RetryToken, Tested};
 use pintle::release::progress::{ANNOTATION, HookRun, Hooks, Phase, Progress};
-use pintle::release::{ChartVersion, Info, ReleaseId, ReleaseName, ReleaseSummary, Revision, Status};
+use pintle::release::{ChartVersion, Home, Info, ReleaseId, ReleaseName, ReleaseSummary, Revision, Status};
 
 /// One stored revision, and which content it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +32,44 @@ pub(crate) struct Record {
     pub(crate) content: char,
     /// Whether its objects were written, or some of them.
     pub(crate) written: bool,
+    /// The same as a decision sees it, read from what is stored; forgotten with each change.
+    seen: OnceLock<Entry>,
+    state: OnceLock<u64>,
+}
+
+impl Record {
+    /// All of it in a number.
+    fn state(&self) -> u64 {
+        *self.state.get_or_init(|| {
+            let mut state = DefaultHasher::new();
+            let info = &self.release.info;
+            let times = [info.first_deployed, info.last_deployed].map(|time| time.map(|time| time.at));
+            (self.release.revision, info.status, &info.description, info.rollback_revision, times).hash(&mut state);
+            (&self.labels, self.progress.as_ref().map(Progress::encode), self.content, self.written).hash(&mut state);
+            state.finish()
+        })
+    }
+
+    fn entry(&self) -> &Entry {
+        self.seen.get_or_init(|| {
+            let progress = self.progress.iter().map(|it| (ANNOTATION.to_owned(), it.encode())).collect();
+            Entry::new(self.release.clone(), &self.labels, &progress)
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) now: Timestamp,
-    pub(crate) records: Vec<Record>,
+    /// Shared between the worlds of all walks until they change.
+    pub(crate) records: Vec<Arc<Record>>,
     /// Which content's objects stand in the cluster.
     pub(crate) live: Option<char>,
+    /// The same object by object: which content wrote each.
+    pub(crate) objects: BTreeMap<ObjectId, char>,
+    /// Which release the spec means, and which one the status names. Records and objects are those of the latter.
+    pub(crate) home: u8,
+    pub(crate) claimed: Option<u8>,
     /// What is desired.
     pub(crate) want: char,
     pub(crate) policy: Policy,
@@ -58,6 +90,8 @@ pub(crate) struct World {
     pub(crate) hook_object: Option<(Revision, Event, u32)>,
     /// Every object of a hook that was ever created.
     pub(crate) hook_runs: Vec<(Revision, Event, u32)>,
+    /// How many of them were waited for until they ended.
+    pub(crate) hook_ends: usize,
     /// Writes until the controller dies.
     pub(crate) writes_left: Option<usize>,
     /// All writes so far.
@@ -86,6 +120,26 @@ pub(crate) fn release_id() -> ReleaseId {
     ReleaseId { namespace: "apps".to_owned(), name: ReleaseName::parse("web").unwrap() }
 }
 
+/// The release that the spec means after so many changes of its name.
+pub(crate) fn home_of(changes: u8) -> Home {
+    let name = if changes == 0 { "web".to_owned() } else { format!("web-{changes}") };
+    let release = ReleaseId { namespace: "apps".to_owned(), name: ReleaseName::parse(&name).unwrap() };
+    Home { storage_namespace: release.namespace.clone(), release }
+}
+
+/// Every content has its own objects; some of them others have too.
+pub(crate) fn objects_of(content: char) -> Vec<ObjectId> {
+    let bits = u32::from(content) - u32::from('a') + 1;
+    let all = (0..5).filter(|bit| bits & (1 << bit) != 0);
+    all.map(|bit| ObjectId {
+        group: String::new(),
+        kind: "ConfigMap".to_owned(),
+        namespace: "apps".to_owned(),
+        name: format!("part-{bit}"),
+    })
+    .collect()
+}
+
 pub(crate) fn fingerprint(content: char) -> Fingerprint {
     static ALL: OnceLock<BTreeMap<char, Fingerprint>> = OnceLock::new();
     let of = |content: char| {
@@ -96,7 +150,7 @@ pub(crate) fn fingerprint(content: char) -> Fingerprint {
             values: &values,
             release: &release_id(),
             post_rendering,
-            crds: None,
+            options: &values,
         })
     };
     ALL.get_or_init(|| ('a'..='z').map(|content| (content, of(content))).collect())[&content]
@@ -132,12 +186,28 @@ pub(crate) fn hook_id() -> ObjectId {
     ObjectId { group, kind, namespace, name }
 }
 
+/// All that differs between the worlds of one test, but for answers that are given anew at each step.
+impl Hash for World {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.now, &self.objects, self.live, self.home, self.claimed, self.want, self.finalizer).hash(state);
+        (self.hook_object, &self.hook_runs, self.hook_ends).hash(state);
+        (self.asks.suspend, self.asks.deleted_at, self.asks.retry.as_ref().map(RetryToken::as_str)).hash(state);
+        self.comparison.map(|it| (it.revision, it.fingerprint, it.equal)).hash(state);
+        for record in &self.records {
+            record.state().hash(state);
+        }
+    }
+}
+
 impl World {
     pub(crate) fn empty() -> Self {
         World {
             now: noon(),
             records: Vec::new(),
             live: None,
+            objects: BTreeMap::new(),
+            home: 0,
+            claimed: Some(0),
             want: 'a',
             policy: Policy::default(),
             asks: Asks::default(),
@@ -153,6 +223,7 @@ impl World {
             hook: HookState::Succeeded,
             hook_object: None,
             hook_runs: Vec::new(),
+            hook_ends: 0,
             writes_left: None,
             writes: 0,
         }
@@ -166,12 +237,8 @@ impl World {
     }
 
     pub(crate) fn observed(&self) -> Observed {
-        let entry = |record: &Record| {
-            let progress = record.progress.iter().map(|it| (ANNOTATION.to_owned(), it.encode())).collect();
-            Entry::new(record.release.clone(), &record.labels, &progress)
-        };
         Observed {
-            history: self.records.iter().map(entry).collect::<History>(),
+            history: self.records.iter().map(|record| record.entry().clone()).collect::<History>(),
             health: self.health.clone(),
             hook: if self.is_at_hook() { self.hook.clone() } else { HookState::Absent },
             unhealthy_since: self.unhealthy_since,
@@ -184,8 +251,15 @@ impl World {
 
     pub(crate) fn desired(&self) -> Desired {
         let target = Target { fingerprint: fingerprint(self.want), chart: chart(self.want), stale: self.stale.clone() };
+        let meant = home_of(self.home);
+        let (home, claim) = match self.claimed {
+            None => (meant, Claim::Missing),
+            Some(named) if named == self.home => (meant, Claim::Made),
+            Some(named) => (home_of(named), Claim::Moving(meant)),
+        };
         Desired {
-            release: release_id(),
+            home,
+            claim,
             target: match &self.target_failure {
                 Some(failure) => Err(failure.clone()),
                 None => Ok(target),
@@ -207,7 +281,7 @@ impl World {
     }
 
     pub(crate) fn newest(&self) -> Option<&Record> {
-        self.records.last()
+        self.records.last().map(|record| &**record)
     }
 
     /// Whether the newest revision is being watched, so that health matters.
@@ -326,6 +400,7 @@ impl World {
         if !matches!(progress.phase, Phase::After | Phase::Ended) {
             self.write()?;
             self.live = None;
+            self.objects.clear();
             if progress.hooks.after > 0 {
                 return self.run_hook(revision, Event::PostDelete, 0);
             }
@@ -356,8 +431,12 @@ impl World {
         Ok(())
     }
 
-    fn record(&mut self, revision: Revision) -> &mut Record {
-        self.records.iter_mut().find(|record| record.release.revision == revision).expect("a stored revision is meant")
+    pub(crate) fn record(&mut self, revision: Revision) -> &mut Record {
+        let record = self.records.iter_mut().find(|record| record.release.revision == revision);
+        let record = Arc::make_mut(record.expect("a stored revision is meant"));
+        record.seen.take();
+        record.state.take();
+        record
     }
 
     pub(crate) fn execute(&mut self, action: &Action) -> Result<Outcome, Crash> {
@@ -381,6 +460,7 @@ impl World {
             Action::RunHook { revision, event, index } => self.run_hook(*revision, *event, *index)?,
             Action::EndHook { revision, failure, .. } => {
                 let now = self.now;
+                self.hook_ends += 1;
                 self.write_progress(*revision, |progress| {
                     progress.hooks.run = None;
                     progress.hooks.failure.clone_from(failure);
@@ -434,6 +514,13 @@ impl World {
                 self.write()?;
                 // Of an upgrade only what it created goes; what it changed stands until it is rolled back.
                 self.live = self.live.filter(|_| stands);
+                let older: Vec<ObjectId> =
+                    self.held_before(*revision).into_iter().flatten().map(|held| held.id).filter(|_| stands).collect();
+                for id in objects_of(self.record(*revision).content) {
+                    if !older.contains(&id) {
+                        self.objects.remove(&id);
+                    }
+                }
                 self.write()?;
                 let record = self.record(*revision);
                 record.progress = record.progress.take().filter(|_| stands);
@@ -476,6 +563,24 @@ impl World {
                 Done::Pruned { revisions: revisions.clone() }
             }
             Action::Uninstall { revision, keep_history, keep } => self.uninstall(*revision, *keep_history, keep)?,
+            Action::Claim { home } => {
+                assert_eq!(*home, home_of(self.home), "what the spec means is claimed");
+                self.write()?;
+                if self.claimed.replace(self.home).is_some() {
+                    // What Helm made, and we never touched, stays where it is.
+                    if !self.observed().history.ever_ours() {
+                        (self.live, self.objects) = (None, BTreeMap::new());
+                        self.records.clear();
+                    }
+                    let is_over = |it: &Record| it.release.info.status == Status::Uninstalled && it.progress.is_none();
+                    assert_eq!((self.live, self.objects.len()), (None, 0), "{}", self.history_line());
+                    assert!(self.newest().is_none_or(is_over), "{}", self.history_line());
+                    // Nothing is at the new place, and what stays at the old one is not looked at any more.
+                    self.records.clear();
+                    (self.comparison, self.failed_attempt) = (None, None);
+                }
+                Done::Nothing
+            }
             Action::RemoveFinalizer => {
                 self.write()?;
                 self.finalizer = false;
@@ -494,6 +599,7 @@ impl World {
         existed: Vec<ObjectId>,
     ) -> Result<(), Crash> {
         self.write()?;
+        assert!(self.claimed.is_some(), "the status names the release before anything of it is written");
         // Creating a Secret that exists is refused: the fence between two controllers.
         assert!(self.records.iter().all(|record| record.release.revision != revision), "{revision} exists");
         let mut labels = self.newest().map(|newest| marks::without(&newest.labels)).unwrap_or_default();
@@ -501,13 +607,15 @@ impl World {
         let phase = if hooks.before > 0 { Phase::Before } else { Phase::Apply };
         let retry = self.asks.retry.clone().filter(|_| rollback_of.is_none());
         Marks { fingerprint: Some(fingerprint(content)), retry, ..Marks::default() }.write(revision, &mut labels);
-        self.records.push(Record {
+        self.records.push(Arc::new(Record {
             release: self.summary(revision, status, content, rollback_of),
             labels,
             progress: Some(progress(self.now, phase, existed, hooks)),
             content,
             written: false,
-        });
+            seen: OnceLock::new(),
+            state: OnceLock::new(),
+        }));
         Ok(())
     }
 
@@ -540,9 +648,16 @@ impl World {
             return Ok(Done::Stored { revision });
         }
         self.write()?;
+        let content = self.record(revision).content;
         self.record(revision).written = true;
-        self.live = Some(self.record(revision).content);
+        self.live = Some(content);
+        let new = objects_of(content);
+        self.objects.extend(new.iter().map(|id| (id.clone(), content)));
         self.write()?;
+        let held = self.held_before(revision);
+        for gone in to_prune(held.iter().map(Vec::as_slice), &new) {
+            self.objects.remove(&gone);
+        }
         let now = self.now;
         let record = self.record(revision);
         let Progress { existed, hooks, .. } = record.progress.take().expect("work is under way on it");
@@ -550,18 +665,37 @@ impl World {
         Ok(Done::Stored { revision })
     }
 
+    /// The objects of the revisions before this one that may stand, newest first.
+    fn held_before(&self, revision: Revision) -> Vec<Vec<Held>> {
+        let history = self.observed().history;
+        let before = history.since_last_deployed().iter().map(Entry::revision).filter(|it| *it < revision);
+        let mut revisions: Vec<_> = before.collect();
+        if revisions.is_empty() {
+            revisions.extend(history.entries().iter().map(Entry::revision).filter(|it| *it < revision).max());
+        }
+        let held = |revision: Revision| {
+            let record = self.records.iter().find(|record| record.release.revision == revision)?;
+            let objects = objects_of(record.content).into_iter();
+            Some(objects.map(|id| Held { id, keep: false }).collect())
+        };
+        revisions.into_iter().rev().filter_map(held).collect()
+    }
+
     /// What `helm upgrade`, or `helm rollback`, does: a new revision with the labels of another, copied.
     pub(crate) fn by_helm(&mut self, status: Status, content: char) {
         let revision = self.newest().map_or(Revision::FIRST, |newest| newest.release.revision.next());
         let labels = self.newest().map(|newest| newest.labels.clone()).unwrap_or_default();
         let release = self.summary(revision, status, content, None);
-        for record in &mut self.records {
-            if status == Status::Deployed && record.release.info.status == Status::Deployed {
-                record.release.info.status = Status::Superseded;
+        if status == Status::Deployed {
+            for deployed in self.observed().history.deployed_besides(revision) {
+                self.record(deployed).release.info.status = Status::Superseded;
             }
         }
         self.live = Some(content);
-        self.records.push(Record { release, labels, progress: None, content, written: true });
+        self.objects = objects_of(content).into_iter().map(|id| (id, content)).collect();
+        let (seen, state) = (OnceLock::new(), OnceLock::new());
+        let record = Record { release, labels, progress: None, content, written: true, seen, state };
+        self.records.push(Arc::new(record));
     }
 
     /// The history in one line: `1 superseded a, 2 failed b, 3 deployed a (of 1)`.
@@ -571,7 +705,7 @@ impl World {
             let of = release.info.rollback_revision.map(|of| format!(" (of {of})")).unwrap_or_default();
             format!("{} {} {}{of}", release.revision, release.info.status, record.content)
         };
-        self.records.iter().map(one).collect::<Vec<_>>().join(", ")
+        self.records.iter().map(|record| one(record)).collect::<Vec<_>>().join(", ")
     }
 
     pub(crate) fn pass(&mut self, time: SignedDuration) {
