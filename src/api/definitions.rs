@@ -81,6 +81,20 @@ mod tests {
         }
     }
 
+    /// What a release reads lies in its own namespace: there is no field that could name another one.
+    #[test]
+    fn references_never_leave_their_namespace() {
+        let mut named = Vec::new();
+        each_field(|path, _| {
+            let is_reference = |part: &str| part.ends_with("Ref") || part == "valuesFrom[]";
+            let (parent, field) = path.rsplit_once('.').unwrap_or_default();
+            if field == "namespace" && path.contains(".spec.") && parent.split('.').any(is_reference) {
+                named.push(path.to_owned());
+            }
+        });
+        assert_eq!(named, Vec::<String>::new());
+    }
+
     #[test]
     fn only_formats_that_the_api_server_knows() {
         each_field(|path, field| {

@@ -392,3 +392,45 @@ async fn hook_that_the_cluster_refuses_is_refused_before_the_first_write() {
     })
     .await;
 }
+
+/// What a hook said is in the status where its policy asks for it, without values of Secrets; a list is one hook of many
+/// objects.
+#[tokio::test(flavor = "multi_thread")]
+async fn output_of_hooks_is_kept_where_their_policy_asks_for_it() {
+    with_controller(|house: Arc<House>| async move {
+        let told = |policy: &str, mut hook: Value| {
+            hook["metadata"]["annotations"]["helm.sh/hook-output-log-policy"] = policy.into();
+            hook
+        };
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"},
+            "stringData": {"token": "hunter2-hunter2"}});
+        let mut list = json!({"apiVersion": "v1", "kind": "List", "metadata": {"name": "many", "annotations": {
+            "helm.sh/hook": "post-install", "helm.sh/hook-delete-policy": "hook-succeeded"}}});
+        list["items"] = json!([job("in-list", "post-install", 0, "1"), config("for-list", "1")]);
+        let hooks = [
+            config("plain", "1"),
+            secret,
+            told("hook-succeeded", deleted("hook-succeeded", job("loud", "pre-install", 0, "1"))),
+            told("hook-failed", job("quiet", "pre-install", 1, "1")),
+            told("hook-succeeded,hook-failed", pod("looker", "post-install", "1")),
+            list,
+        ];
+        apply(&house, &hooks, json!({})).await;
+        let object = house.wait_ready(1).await;
+        let output = object.status.unwrap().hook_output;
+        let lines: Vec<_> = output
+            .iter()
+            .map(|it| format!("{} {} {}: {}", it.event, it.object.kind, it.object.name, it.lines.join(" | ")))
+            .collect();
+        assert_eq!(
+            lines,
+            ["pre-install Job loud: loud begins | token is ***", "post-install Pod looker: looker looks around"]
+        );
+        assert_eq!(names(&house, "Job").await, ["quiet"], "those of the list went with it");
+        assert_eq!(names(&house, "ConfigMap").await, ["plain"]);
+        let status: Value = serde_json::from_str(&house.helm(&["status", "web", "-o", "json"])).unwrap();
+        let many = status["hooks"].as_array().unwrap().iter().find(|hook| hook["kind"] == "List").unwrap();
+        assert_eq!(many["last_run"]["phase"], "Succeeded");
+    })
+    .await;
+}

@@ -13,6 +13,8 @@ mod hooks;
 mod house;
 mod leader;
 mod lifecycle;
+mod moves;
 mod proxy;
 mod releases;
 mod sources;
+mod tenancy;
