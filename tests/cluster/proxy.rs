@@ -1,11 +1,13 @@
 //! What stands between a controller and the real API server, and can get in the way.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -13,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use kube::client::Body;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -24,15 +27,22 @@ pub(crate) enum Fate {
     Refuse(StatusCode),
     /// The server does as asked, but its answer is lost with the connection.
     LoseAnswer,
+    /// The connection ends before the server hears of it.
+    Break,
+    /// The server only tries a creation out; it is made right before the next request for that object. So would it look
+    /// if the object were written too late.
+    KeepBack,
 }
 
 type Rule = Box<dyn FnMut(&Parts) -> Fate + Send>;
+type Witness = Box<dyn FnMut(&Parts, StatusCode) + Send>;
 type Answer = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A road to the API server with the rights of the one who runs the tests.
 pub(crate) struct Proxy {
     pub(crate) config: kube::Config,
     rule: Arc<Mutex<Rule>>,
+    witness: Arc<Mutex<Witness>>,
     held: watch::Sender<Option<&'static str>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -49,15 +59,22 @@ impl Proxy {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let upstream = kube::Client::try_default().await.unwrap();
         let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_| Fate::Pass)));
+        let witness: Arc<Mutex<Witness>> = Arc::new(Mutex::new(Box::new(|_, _| ())));
         let held = watch::Sender::new(None);
-        let road = Road { upstream, rule: rule.clone(), held: held.subscribe() };
+        let kept = Arc::default();
+        let road = Road { upstream, rule: rule.clone(), witness: witness.clone(), held: held.subscribe(), kept };
         let task = tokio::spawn(serve(listener, road));
-        Proxy { config: kube::Config::new(url.parse().unwrap()), rule, held, task }
+        Proxy { config: kube::Config::new(url.parse().unwrap()), rule, witness, held, task }
     }
 
     /// From now on this decides over each request.
     pub(crate) fn rule(&self, rule: impl FnMut(&Parts) -> Fate + Send + 'static) {
         *self.rule.lock().unwrap() = Box::new(rule);
+    }
+
+    /// From now on this is told of each answer before the one who asked.
+    pub(crate) fn witness(&self, witness: impl FnMut(&Parts, StatusCode) + Send + 'static) {
+        *self.witness.lock().unwrap() = Box::new(witness);
     }
 
     /// Watches whose path contains this stand still, like connections that died without a word; `None` lets all go on,
@@ -71,7 +88,10 @@ impl Proxy {
 struct Road {
     upstream: kube::Client,
     rule: Arc<Mutex<Rule>>,
+    witness: Arc<Mutex<Witness>>,
     held: watch::Receiver<Option<&'static str>>,
+    /// Creations that were kept back: the path of the object, where it is created, and its content.
+    kept: Arc<Mutex<HashMap<String, (String, Bytes)>>>,
 }
 
 async fn serve(listener: tokio::net::TcpListener, road: Road) {
@@ -88,21 +108,51 @@ async fn serve(listener: tokio::net::TcpListener, road: Road) {
 
 impl Road {
     async fn forward(self, request: Request<Incoming>) -> io::Result<Response<Answer>> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let fate = (self.rule.lock().unwrap())(&parts);
-        if let Fate::Refuse(status) = fate {
-            let answer = Response::builder().status(status).header("retry-after", "1");
-            return answer.body(Empty::new().map_err(io::Error::other).boxed_unsync()).map_err(io::Error::other);
+        match fate {
+            Fate::Pass | Fate::LoseAnswer | Fate::KeepBack => {}
+            Fate::Break => return Err(io::Error::other("the request is lost")),
+            Fate::Refuse(status) => {
+                let answer = Response::builder().status(status).header("retry-after", "1");
+                return answer.body(Empty::new().map_err(io::Error::other).boxed_unsync()).map_err(io::Error::other);
+            }
         }
         let path = parts.uri.path().to_owned();
         let is_watch = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
-        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        let mut body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        if let Fate::KeepBack = fate {
+            let object: Value = serde_json::from_slice(&body)?;
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            self.kept.lock().unwrap().insert(format!("{path}/{name}"), (parts.uri.to_string(), body.clone()));
+            parts.uri = format!("{}&dryRun=All", parts.uri).parse().map_err(io::Error::other)?;
+        } else if let Some(late) = self.create_late(&path, &body).await? {
+            parts.headers.remove(CONTENT_LENGTH);
+            body = late;
+        }
+        let asked = parts.clone();
         let answer = self.upstream.send(Request::from_parts(parts, body.into())).await.map_err(io::Error::other)?;
+        (self.witness.lock().unwrap())(&asked, answer.status());
         match fate {
             Fate::LoseAnswer => Err(io::Error::other("the answer is lost")),
             _ if is_watch => Ok(answer.map(|body| self.holdable(path, body))),
             _ => Ok(answer.map(|body| body.map_err(io::Error::other).boxed_unsync())),
         }
+    }
+
+    /// Creates what was kept back at this path. What is asked next cannot know the version it has now.
+    async fn create_late(&self, path: &str, body: &Bytes) -> io::Result<Option<Bytes>> {
+        let kept = self.kept.lock().unwrap().remove(path);
+        let Some((collection, object)) = kept else { return Ok(None) };
+        let creation =
+            Request::builder().method(Method::POST).uri(collection).header("content-type", "application/json");
+        let creation = creation.body(Body::from(object)).map_err(io::Error::other)?;
+        self.upstream.send(creation).await.map_err(io::Error::other)?;
+        let Ok(mut change) = serde_json::from_slice::<Value>(body) else { return Ok(None) };
+        if let Some(metadata) = change["metadata"].as_object_mut() {
+            metadata.remove("resourceVersion");
+        }
+        Ok(Some(change.to_string().into()))
     }
 
     fn holdable(self, path: String, body: Body) -> Answer {
