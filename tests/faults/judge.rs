@@ -65,7 +65,7 @@ fn difference(found: &Value, wanted: &Value, place: String) -> Option<(String, S
 pub(crate) async fn judge(stage: &Stage, scenario: &Scenario) -> Result<Ending, String> {
     let history = match scenario.end {
         End::Gone => {
-            let listed = helm(stage, &["list", "--all", "--output", "json"])?;
+            let listed = helm(stage, &["list", "--output", "json"])?;
             if listed.as_array().is_none_or(|releases| !releases.is_empty()) {
                 return Err(format!("I1: helm still lists {listed}"));
             }

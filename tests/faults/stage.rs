@@ -293,6 +293,7 @@ impl Stage {
             "chart": {"oci": {"url": self.chart_url, "tag": "1.0.0", "insecure": true}},
             "interval": "1h",
             "timeout": "2m",
+            "failFast": {"onInstall": true},
         });
         for (field, value) in fields.as_object().unwrap() {
             spec[field] = value.clone();
@@ -342,14 +343,18 @@ impl Stage {
         bound: Duration,
     ) -> Result<Ending, String> {
         let until = Instant::now() + bound;
+        let mut wrong = None;
         loop {
-            self.quiet(scenario.end, until).await?;
+            if let Err(restless) = self.quiet(scenario.end, until).await {
+                return Err(wrong.unwrap_or(restless));
+            }
             let verdict = judge(self, scenario).await.and_then(|ending| match wanted {
                 Some(wanted) => ending.is(wanted).map(|()| ending),
                 None => Ok(ending),
             });
-            if verdict.is_ok() || Instant::now() > until {
-                return verdict;
+            match verdict {
+                Ok(ending) => return Ok(ending),
+                Err(sentence) => wrong = Some(sentence),
             }
             tokio::time::sleep(LOOK).await;
         }
