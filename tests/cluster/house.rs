@@ -51,6 +51,10 @@ impl Drop for Controller {
 }
 
 impl Controller {
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.task.is_finished()
+    }
+
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         (&mut self.task).await.expect("the controller ends when asked");

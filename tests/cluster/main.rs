@@ -14,6 +14,7 @@ mod house;
 mod leader;
 mod lifecycle;
 mod moves;
+#[allow(dead_code, reason = "tests/faults uses the rest")]
 mod proxy;
 mod releases;
 mod sources;

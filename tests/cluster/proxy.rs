@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
@@ -41,6 +42,8 @@ type Answer = UnsyncBoxBody<Bytes, io::Error>;
 /// A road to the API server with the rights of the one who runs the tests.
 pub(crate) struct Proxy {
     pub(crate) config: kube::Config,
+    address: SocketAddr,
+    road: Road,
     rule: Arc<Mutex<Rule>>,
     witness: Arc<Mutex<Witness>>,
     held: watch::Sender<Option<&'static str>>,
@@ -56,15 +59,28 @@ impl Drop for Proxy {
 impl Proxy {
     pub(crate) async fn start() -> Proxy {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://{address}");
         let upstream = kube::Client::try_default().await.unwrap();
         let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_| Fate::Pass)));
         let witness: Arc<Mutex<Witness>> = Arc::new(Mutex::new(Box::new(|_, _| ())));
         let held = watch::Sender::new(None);
         let kept = Arc::default();
         let road = Road { upstream, rule: rule.clone(), witness: witness.clone(), held: held.subscribe(), kept };
-        let task = tokio::spawn(serve(listener, road));
-        Proxy { config: kube::Config::new(url.parse().unwrap()), rule, witness, held, task }
+        let task = tokio::spawn(serve(listener, road.clone()));
+        Proxy { config: kube::Config::new(url.parse().unwrap()), address, road, rule, witness, held, task }
+    }
+
+    /// As if the API server were killed: connections end, new ones are refused.
+    pub(crate) async fn go_down(&mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+
+    /// As if it were started again.
+    pub(crate) async fn come_up(&mut self) {
+        let listener = tokio::net::TcpListener::bind(self.address).await.unwrap();
+        self.task = tokio::spawn(serve(listener, self.road.clone()));
     }
 
     /// From now on this decides over each request.

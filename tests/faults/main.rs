@@ -89,6 +89,9 @@ async fn explore(arguments: &Arguments) -> ExitCode {
         let all = (1..=writes).flat_map(sides).filter(|crash| arguments.only.is_none_or(|only| only == *crash));
         crashes.extend(all.map(|crash| (scenario, crash)));
     }
+    if !is_sound {
+        return ExitCode::FAILURE;
+    }
     let runs =
         futures::stream::iter(crashes).map(|(scenario, crash)| play(scenario, crash, &endings[scenario.name], fenced));
     let mut runs = std::pin::pin!(runs.buffer_unordered(arguments.jobs));
