@@ -105,7 +105,7 @@ pub fn summarize(
     let sentence = truncate(&story.sentence(suspended_at.as_deref()), MESSAGE_BYTES_MAX);
     let conditions = Conditions::new(&previous.conditions, facts.generation, now);
     // The revisions and objects of a release that somebody else owns are told by its owner, and decide who that is.
-    let is_owner = facts.observed.rival.is_none() && !moved.is_some_and(|home| *home != facts.desired.home);
+    let is_owner = facts.observed.rival.is_none() && moved.is_none_or(|home| *home == facts.desired.home);
     let status = HelmReleaseStatus {
         observed_generation: Some(facts.generation),
         conditions: story.conditions(conditions, &standing, &sentence),

@@ -547,11 +547,10 @@ fn remove(observed: &Observed, desired: &Desired, now: Timestamp) -> Decision {
         return leave(observed, desired);
     }
     let overdue = desired.asks.deleted_at.is_some_and(|at| now.duration_since(at) > desired.policy.uninstall_timeout);
-    match clear(observed, desired, now, Reason::Deleted, overdue) {
-        Cleared::Not(decision) => decision,
-        Cleared::NeverOurs => Action::RemoveFinalizer.because(Reason::NeverOurs),
-        Cleared::Gone => Action::RemoveFinalizer.because(Reason::Gone),
-    }
+    clear(observed, desired, now, Reason::Deleted, overdue).unwrap_or_else(|| {
+        let stays = observed.history.newest().is_some_and(|newest| newest.status() != Status::Uninstalled);
+        Action::RemoveFinalizer.because(if stays { Reason::NeverOurs } else { Reason::Gone })
+    })
 }
 
 /// The spec means another release: this one goes first, as soon as it is known what takes its place.
@@ -572,54 +571,43 @@ fn leave_for(observed: &Observed, desired: &Desired, to: &Home, now: Timestamp) 
         }
     }
     let overdue = begun.is_some_and(|at| now.duration_since(at) > desired.policy.uninstall_timeout);
-    match clear(observed, desired, now, Reason::Moved { to: to.clone() }, overdue) {
-        Cleared::Not(decision) => decision,
-        Cleared::NeverOurs | Cleared::Gone => move_on(),
-    }
+    clear(observed, desired, now, Reason::Moved { to: to.clone() }, overdue).unwrap_or_else(move_on)
 }
 
-/// Whether a release that is to go has gone.
-enum Cleared {
-    /// What is to be done first.
-    Not(Decision),
-    /// It is Helm's, and stays.
-    NeverOurs,
-    Gone,
-}
-
-/// Deletes the release, step by step: its hooks, its objects, its records.
-fn clear(observed: &Observed, desired: &Desired, now: Timestamp, why: Reason, overdue: bool) -> Cleared {
+/// Deletes the release, step by step: its hooks, its objects, its records. `None` once it is gone, and where it is Helm's
+/// and stays.
+fn clear(observed: &Observed, desired: &Desired, now: Timestamp, why: Reason, overdue: bool) -> Option<Decision> {
     let keep_history = desired.policy.rules.uninstall.keep_history;
     let newest = match observed.history.newest() {
         Some(newest) if newest.status() != Status::Uninstalled => newest,
         // Its objects went because it failed, and its records stayed for the next attempt, which will not come.
         Some(newest) if newest.marks.failures.is_some() && !keep_history => {
             let revisions = observed.history.entries().iter().map(Entry::revision).collect();
-            return Cleared::Not(Action::PruneHistory { revisions }.because(why));
+            return Some(Action::PruneHistory { revisions }.because(why));
         }
-        Some(_) | None => return Cleared::Gone,
+        Some(_) | None => return None,
     };
     if !observed.history.ever_ours() {
-        return Cleared::NeverOurs;
+        return None;
     }
     if newest.status().is_pending() && newest.progress.is_none() {
         let yielding = yield_to_other(observed, desired, newest, now);
         if matches!(yielding.reason, Reason::ForeignPending { .. }) {
-            return Cleared::Not(yielding);
+            return Some(yielding);
         }
     }
     let uninstall = Action::Uninstall { revision: newest.revision(), keep_history, keep: Vec::new() };
     if let (Status::Uninstalling, Some(progress)) = (newest.status(), &newest.progress) {
         if let Some(decision) = delete_hooks(observed, desired, newest, progress, now) {
-            return Cleared::Not(decision);
+            return Some(decision);
         }
         if let (Phase::Before, Some(message)) = (progress.phase, progress.failure.clone()) {
             let reason = Reason::HooksFailed { event: Event::PreDelete, message };
-            return Cleared::Not(uninstall.because(reason));
+            return Some(uninstall.because(reason));
         }
     }
     let is_gone = newest.progress.as_ref().is_some_and(|it| matches!(it.phase, Phase::After | Phase::Ended));
-    Cleared::Not(uninstall.because(if overdue && !is_gone { Reason::UninstallOverdue } else { why }))
+    Some(uninstall.because(if overdue && !is_gone { Reason::UninstallOverdue } else { why }))
 }
 
 /// The HelmRelease goes and the release stays. What is under way is ended first: helm waits for a pending revision.

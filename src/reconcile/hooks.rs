@@ -351,6 +351,7 @@ impl Execution<'_> {
     async fn said_by(&self, object: &ObjectId, release: &Release) -> Vec<String> {
         const LINES_MAX: usize = 20;
         let tenant = &self.pass.tenant;
+        let Some(secrets) = self.pass.secrets(release) else { return Vec::new() };
         let pods = match object.kind.as_str() {
             "Job" => {
                 let selector = json!({"matchLabels": {"job-name": object.name}});
@@ -364,7 +365,6 @@ impl Execution<'_> {
             }
             _ => Vec::new(),
         };
-        let secrets = self.pass.secrets(release);
         let mut lines = Vec::new();
         for pod in &pods {
             let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();

@@ -45,6 +45,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error as log_error, info, info_span, warn};
 
+use crate::api::helm_release::ValuesKind;
 use crate::api::{FINALIZER, HelmRelease, validate};
 use crate::cluster::discovery::Discovery;
 use crate::cluster::error::Error as ClusterError;
@@ -346,7 +347,7 @@ impl Shell {
         };
         // What must not be shown is in the record; without it no line is shown.
         let Ok(release) = observe::body(self, pass, memory, record).await else { return };
-        let secrets = pass.secrets(&release);
+        let Some(secrets) = pass.secrets(&release) else { return };
         let lines = i64::try_from(mask::LINES_MAX).unwrap_or(i64::MAX);
         let log = live::logs(&pass.tenant, &object.namespace, pod, container, lines).await;
         decision.add_log_lines(mask::lines(&log, &secrets));
@@ -362,7 +363,9 @@ impl Shell {
     ) -> (Result<Target, Failure>, Option<Resolution>) {
         if object.metadata.deletion_timestamp.is_some() || object.spec.suspend {
             let why = "nothing is desired while the HelmRelease is suspended or deleted";
-            return (Err(error::failure(FailureClass::Transient, "Suspended", why)), None);
+            // What was known of Secrets still must not be shown.
+            let known = memory.resolution.as_ref().map(|known| known.resolution.clone());
+            return (Err(error::failure(FailureClass::Transient, "Suspended", why)), known);
         }
         let inputs = match validate::validate(object) {
             Ok(inputs) => inputs,
@@ -459,11 +462,16 @@ impl Shell {
 }
 
 impl Pass<'_> {
-    /// What must not be shown of what this release's containers say.
-    fn secrets(&self, release: &Release) -> Vec<String> {
+    /// What must not be shown of what this release's containers say; `None` where that is not known, so that nothing may
+    /// be.
+    fn secrets(&self, release: &Release) -> Option<Vec<String>> {
         let mut secrets = observe::secrets_of(release);
-        secrets.extend(self.resolution.iter().flat_map(|resolution| resolution.secrets.iter().cloned()));
-        secrets
+        match &self.resolution {
+            Some(resolution) => secrets.extend(resolution.secrets.iter().cloned()),
+            None if self.object.spec.values_from.iter().any(|it| it.kind == ValuesKind::Secret) => return None,
+            None => {}
+        }
+        Some(secrets)
     }
 
     /// Whether refused work does not matter any more: the HelmRelease is deleted together with the release's namespace,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::runtime::wait::{await_condition, conditions};
+use pintle::api::HelmRelease;
 use serde_json::{Value, json};
 
 use crate::env::{Folder, env, run, serve};
@@ -396,6 +397,24 @@ async fn suspended_release_is_left_alone() {
         assert_eq!(house.helm_history(), ["1 deployed"]);
         house.apply_spec("web", json!({"values": {"tag": "2"}})).await;
         house.wait_ready(2).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn release_that_is_suspended_in_mid_upgrade_reaches_its_end_and_goes_no_further() {
+    with_controller(|house: Arc<House>| async move {
+        install(&house).await;
+        house.apply(json!({"tag": "2-slow3"})).await;
+        house.wait_for("Secret", "sh.helm.release.v1.web.v2", "stored", |object| object.is_some()).await;
+        house.apply_spec("web", json!({"values": {"tag": "3"}, "suspend": true})).await;
+        let ended = |object: &HelmRelease| {
+            summary(object).starts_with("suspended since") && is(object, "Ready", "True") && newest(object) == Some(2)
+        };
+        house.wait("suspended at its end", ended).await;
+        assert_eq!(house.helm_history(), ["1 superseded", "2 deployed"]);
+        house.apply(json!({"tag": "3"})).await;
+        house.wait_ready(3).await;
     })
     .await;
 }
