@@ -67,6 +67,8 @@ pub struct Election {
     standing: watch::Sender<Standing>,
     metrics: Metrics,
     held: Option<Held>,
+    /// For whom this process stands by, as far as it was told.
+    leader: String,
 }
 
 /// The lease as it was written last, and when that was asked for.
@@ -95,6 +97,7 @@ impl Election {
             standing: watch::Sender::new(Standing::Unknown),
             metrics,
             held: None,
+            leader: String::new(),
         }
     }
 
@@ -106,7 +109,6 @@ impl Election {
     pub async fn acquire(&mut self, stop: &CancellationToken) -> bool {
         info!(lease = self.place, identity = self.candidate.identity(), "waiting for leadership");
         let mut changes = pin!(watcher::watch_object(self.leases.clone(), &self.name).default_backoff());
-        let mut told = String::new();
         loop {
             let mut wake = match timeout(self.terms.renew_deadline() / 2, self.ask()).await {
                 Ok(Ok(Asked::Held)) => {
@@ -114,11 +116,7 @@ impl Election {
                     return true;
                 }
                 Ok(Ok(Asked::StandBy { holder, until })) => {
-                    self.stand(Standing::StandBy);
-                    if holder != told {
-                        info!(lease = self.place, holder, "standing by");
-                        told = holder;
-                    }
+                    self.stand_by(holder);
                     until
                 }
                 Ok(Err(problem)) if problem.is_stale() => self.retry(), // somebody else was quicker
@@ -140,7 +138,10 @@ impl Election {
                 };
                 match change.map(|lease| lease.map(|lease| self.read(&lease))) {
                     Ok(record) => match self.candidate.observe(record.as_ref(), Instant::now(), Timestamp::now()) {
-                        Decision::StandBy { until } => wake = until,
+                        Decision::StandBy { until } => {
+                            self.stand_by(record.map(|record| record.holder).unwrap_or_default());
+                            wake = until;
+                        }
                         Decision::Write(_) => break,
                     },
                     Err(problem) => {
@@ -295,6 +296,14 @@ impl Election {
 
     fn retry(&self) -> Instant {
         Instant::now() + self.terms.retry_after(fastrand::f64())
+    }
+
+    fn stand_by(&mut self, leader: String) {
+        self.stand(Standing::StandBy);
+        if leader != self.leader {
+            info!(lease = self.place, leader, "standing by");
+            self.leader = leader;
+        }
     }
 
     fn stand(&self, standing: Standing) {

@@ -19,15 +19,15 @@ use crate::env::Folder;
 use crate::house::{House, is, newest, with_temp_ns};
 use crate::proxy::{Fate, Proxy};
 
-/// Long enough for a loaded machine, and much shorter than the lease of [`USUAL`].
-const SOON: Duration = Duration::from_secs(15);
+/// Long enough for a loaded machine, and shorter than the lease of [`USUAL`].
+const SOON: Duration = Duration::from_secs(30);
 /// Flux's terms, as installed: what happens soon under them does not happen because a lease ran out.
 const USUAL: &[&str] = &["--leader-elect"];
 const SHORT: &[&str] = &[
     "--leader-elect",
-    "--leader-elect-lease-duration=4s",
-    "--leader-elect-renew-deadline=3s",
-    "--leader-elect-retry-period=500ms",
+    "--leader-elect-lease-duration=6s",
+    "--leader-elect-renew-deadline=5s",
+    "--leader-elect-retry-period=1s",
 ];
 
 /// A controller in a process of its own, which ends with its owner.
