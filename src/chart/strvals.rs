@@ -225,7 +225,9 @@ impl Parser<'_, '_> {
         if self.skip_blanks_and_comma() {
             return Ok(Value::Nil);
         }
-        let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<serde_json::Value>();
+        let scalar = scalar_length(self.rest).and_then(|length| self.rest.get(..length));
+        let text = scalar.unwrap_or(self.rest);
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
         let value = match values.next() {
             Some(value) => value.map_err(|error| Error::BadJson(error.to_string()))?,
             None => return Err(Error::BadJson("no value".into())),
@@ -303,6 +305,29 @@ fn typed(text: String) -> Value {
 
 fn other_type(key: &str, found: &Value, wanted: &'static str) -> Error {
     Error::OtherType { key: key.to_owned(), found: found.type_name(), wanted }
+}
+
+/// How long the number or the word is that a JSON text begins with. It ends there for Go, whatever follows.
+fn scalar_length(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let after_digits = |at: usize| at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match bytes.first()? {
+        b'n' | b't' => Some(4),
+        b'f' => Some(5),
+        b'-' | b'0'..=b'9' => {
+            let start = usize::from(bytes[0] == b'-');
+            let mut end = if bytes.get(start) == Some(&b'0') { start + 1 } else { after_digits(start) };
+            if bytes.get(end) == Some(&b'.') {
+                end = after_digits(end + 1);
+            }
+            if matches!(bytes.get(end), Some(b'e' | b'E')) {
+                let is_signed = matches!(bytes.get(end + 1), Some(b'+' | b'-'));
+                end = after_digits(end + 1 + usize::from(is_signed));
+            }
+            Some(end)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::error::{MESSAGE_END, MESSAGE_START};
 use super::host::{Remark, RenderHost};
-use super::{durations, toml};
+use super::{durations, toml, toml_reader};
 use crate::template::func::{Call, Fault, Func, Host, WALK_DEPTH_MAX, spend_on_printing, spend_on_walk};
 use crate::value::Type::{Any, String as Text};
 use crate::value::json::{self, Html};
@@ -57,11 +57,11 @@ pub(super) static FUNCTIONS: &[Func] = &[
         spend_on_printing(c.host, "mustToToml", a)?;
         Ok(Value::string(toml::marshal(&a[0])?))
     }),
-    func("fromToml", &[Text], |_, a| {
+    func("fromToml", &[Text], |c, a| {
         if text(&a[0]).len() > TOML_BYTES_MAX {
             return Err(Fault::Budget(format!("fromToml of a text longer than {} MiB", TOML_BYTES_MAX >> 20)));
         }
-        Ok(Value::Map(toml::unmarshal(text(&a[0])).unwrap_or_else(error_map)))
+        Ok(Value::Map(toml_reader::unmarshal(text(&a[0]), c.host).unwrap_or_else(error_map)))
     }),
     func("mustToDuration", &[Any], durations::must_to_duration),
     func("durationSeconds", &[Any], durations::seconds),
@@ -77,7 +77,7 @@ pub(super) static FUNCTIONS: &[Func] = &[
 ];
 
 /// The longest TOML that is read: its reader takes many times as much memory.
-const TOML_BYTES_MAX: usize = 4 << 20;
+const TOML_BYTES_MAX: usize = 1 << 20;
 
 fn failed(error: impl std::fmt::Display) -> Fault {
     Fault::Failed(error.to_string())

@@ -15,6 +15,7 @@ mod parsed;
 mod reads;
 mod scope;
 mod toml;
+mod toml_reader;
 mod unread;
 
 pub use capabilities::{Capabilities, HelmVersion, KubeVersion};

@@ -1,10 +1,12 @@
-//! `toToml` and `fromToml`: TOML as the Go library of Helm writes and reads it.
+//! `toToml`: TOML as the Go library of Helm writes it.
 //!
 //! Scalars and arrays come before tables, both by name; tables are indented by their depth; floats always have a
 //! point or an exponent. Authority: BurntSushi/toml v1.6.
 
+use super::toml_reader::{DATE_ZONE, DATETIME_ZONE, TIME_ZONE};
+use crate::sprig::time::Time;
 use crate::value::strconv::{FloatFormat, format_float};
-use crate::value::{Entries, Map, Object, Str, Value};
+use crate::value::{Object, Str, Value};
 
 /// The layout of a date in TOML.
 const RFC_3339: &str = "2006-01-02T15:04:05.999999999Z07:00";
@@ -21,32 +23,6 @@ pub(super) fn marshal(value: &Value) -> Result<Vec<u8>, String> {
     Ok(writer.out)
 }
 
-/// Live values of a TOML document.
-///
-/// # Errors
-/// The text is no TOML. The wording is not the Go library's.
-pub(super) fn unmarshal(text: &[u8]) -> Result<Map, String> {
-    let text = std::str::from_utf8(text).map_err(|error| format!("toml: {error}"))?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| format!("toml: {}", error.message()))?;
-    Ok(thaw_table(table))
-}
-
-fn thaw_table(table: toml::Table) -> Map {
-    Map::any(table.into_iter().map(|(key, value)| (Str::from(key), thaw(value))).collect::<Entries>())
-}
-
-fn thaw(value: toml::Value) -> Value {
-    match value {
-        toml::Value::String(text) => Value::string(text),
-        toml::Value::Integer(number) => Value::int64(number),
-        toml::Value::Float(number) => Value::Float(number),
-        toml::Value::Boolean(flag) => Value::Bool(flag),
-        toml::Value::Datetime(time) => Value::string(time.to_string()),
-        toml::Value::Array(items) => Value::list(items.into_iter().map(thaw).collect()),
-        toml::Value::Table(table) => Value::Map(thaw_table(table)),
-    }
-}
-
 struct Writer {
     out: Vec<u8>,
 }
@@ -56,34 +32,23 @@ impl Writer {
         match value {
             Value::Nil => Err("reflect: call of reflect.Value.Type on zero Value".into()),
             Value::Map(map) if map.entries.is_none() => Ok(()),
-            Value::Map(map) => {
+            value if is_single_table(value) => {
                 if key.len() == 1 {
                     self.newline();
                 }
                 if !key.is_empty() {
                     self.head(key, "[", "]");
                 }
-                self.table(key, map.snapshot())
-            }
-            Value::Object(object) if !exported_fields(object.as_ref()).is_empty() => {
-                if key.len() == 1 {
-                    self.newline();
-                }
-                if !key.is_empty() {
-                    self.head(key, "[", "]");
-                }
-                self.table(key, exported_fields(object.as_ref()))
+                self.table(key, entries(value))
             }
             Value::List(list) if is_array_of_tables(value)? => {
                 if key.is_empty() {
                     return Err(NO_KEY.into());
                 }
                 for item in list.as_slice() {
-                    if let Value::Map(map) = item {
-                        self.newline();
-                        self.head(key, "[[", "]]");
-                        self.table(key, map.snapshot())?;
-                    }
+                    self.newline();
+                    self.head(key, "[[", "]]");
+                    self.table(key, entries(item))?;
                 }
                 Ok(())
             }
@@ -142,10 +107,8 @@ impl Writer {
                 let fields = exported_fields(object.as_ref());
                 if !fields.is_empty() {
                     self.inline_struct(object.as_ref())?;
-                } else if object.type_name() == "time.Time" {
-                    // A date is a type of its own, written bare.
-                    let time = object.call("Format", &[Value::string(RFC_3339)])?;
-                    self.out.extend_from_slice(&crate::value::fmt::sprint(&[time]));
+                } else if let Some(time) = object.as_any().downcast_ref::<Time>() {
+                    self.out.extend_from_slice(&date(time));
                 } else {
                     self.element(&Value::thaw(&object.to_json()))?;
                 }
@@ -219,6 +182,17 @@ impl Writer {
     }
 }
 
+/// A date is a type of its own, written bare. One that was read without a zone goes back without one.
+fn date(time: &Time) -> Vec<u8> {
+    let layout = match time.fixed_zone_name() {
+        Some(DATETIME_ZONE) => "2006-01-02T15:04:05.999999999",
+        Some(DATE_ZONE) => "2006-01-02",
+        Some(TIME_ZONE) => "15:04:05.999999999",
+        _ => return time.format(RFC_3339.as_bytes()),
+    };
+    time.to_utc().format(layout.as_bytes())
+}
+
 /// Entries of a table, in order.
 type Pairs = Vec<(Str, Value)>;
 
@@ -233,15 +207,28 @@ fn direct_and_tables(entries: Pairs) -> Result<(Pairs, Pairs), String> {
 
 /// Whether the value is written as a table or an array of tables, where there is room for one.
 fn is_table(value: &Value) -> Result<bool, String> {
-    Ok(match value {
+    Ok(is_single_table(value) || is_array_of_tables(value)?)
+}
+
+fn is_single_table(value: &Value) -> bool {
+    match value {
         Value::Map(map) => map.entries.is_some(),
         Value::Object(object) => !exported_fields(object.as_ref()).is_empty(),
-        value => is_array_of_tables(value)?,
-    })
+        _ => false,
+    }
+}
+
+/// The entries of a single table.
+fn entries(table: &Value) -> Pairs {
+    match table {
+        Value::Map(map) => map.snapshot(),
+        Value::Object(object) => exported_fields(object.as_ref()),
+        _ => Pairs::new(),
+    }
 }
 
 /// The fields of a struct that other packages of Go see, in their order; none for what is written as a text.
-fn exported_fields(object: &dyn Object) -> Vec<(Str, Value)> {
+fn exported_fields(object: &dyn Object) -> Pairs {
     let fields = object.fields().into_iter().filter(|(name, _)| is_exported(name));
     fields.map(|(name, value)| (Str::from(name), value)).collect()
 }
@@ -269,7 +256,7 @@ fn is_array_of_tables(value: &Value) -> Result<bool, String> {
             return Err(NIL_IN_ARRAY.into());
         }
         is_array_of_tables(item)?;
-        only_tables &= matches!(item, Value::Map(_));
+        only_tables &= is_single_table(item);
     }
     Ok(only_tables)
 }
@@ -338,12 +325,5 @@ mod tests {
         assert_eq!(check(json!([{"a": 1}])), format!("error: {NO_KEY}"));
         assert_eq!(check(json!({"a": [1, null]})), format!("error: {NIL_IN_ARRAY}"));
         assert_eq!(check(json!({"a": [[{"b": 1, "c": {}}]], "n": null})), "a = [[{b = 1.0, c = {}}]]\n");
-    }
-
-    #[test]
-    fn documents_are_read() {
-        let map = unmarshal(b"a = 1\nb = [1.5, true]\n[c]\nd = 'x'\n").unwrap();
-        assert_eq!(Value::Map(map).freeze(), json!({"a": 1, "b": [1.5, true], "c": {"d": "x"}}));
-        assert!(unmarshal(b"a = ").is_err());
     }
 }

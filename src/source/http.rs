@@ -408,7 +408,7 @@ entries:
     }
 
     #[test]
-    fn what_is_no_index_is_refused() {
+    fn a6_what_is_no_index_is_refused() {
         for text in ["", "entries: {}", "- a", "a: [", "<html></html>", "{\"apiVersion\": \"v1\", \"entries\": []}"] {
             assert!(Index::read(text.as_bytes()).is_err(), "{text:?}");
         }

@@ -94,7 +94,7 @@ impl Object for VersionObject {
             "SetPrerelease" => plain(version.with_prerelease(&text(0)))?,
             "SetMetadata" => plain(version.with_metadata(&text(0)))?,
             "Compare" => Value::int(order()? as i64),
-            "Equal" => Value::Bool(order()? == Ordering::Equal),
+            "Equal" => Value::Bool(!matches!(arguments, [Value::Nil]) && order()? == Ordering::Equal),
             "GreaterThan" => Value::Bool(order()? == Ordering::Greater),
             "GreaterThanEqual" => Value::Bool(order()? != Ordering::Less),
             "LessThan" => Value::Bool(order()? == Ordering::Less),
@@ -116,9 +116,10 @@ impl Object for VersionObject {
     }
 }
 
-/// The argument of a comparison, which must be another version by pointer.
+/// The argument of a comparison, which must be another version by pointer; Go follows a nil one.
 fn other_version(arguments: &[Value]) -> Result<&Version, String> {
     let found = match arguments {
+        [Value::Nil] => return Err("runtime error: invalid memory address or nil pointer dereference".into()),
         [Value::Object(object)] => object.as_any().downcast_ref::<VersionObject>(),
         _ => None,
     };

@@ -14,7 +14,7 @@ use super::argument::{int, string};
 use super::duration::SECOND;
 use super::layout;
 use crate::template::func::Host;
-use crate::value::{IntType, Kind, Object, Signature, Type, Value};
+use crate::value::{IntType, Kind, Object, Signature, Type, Value, fmt};
 
 const DAY_SECONDS: i64 = 86_400;
 /// Seconds from Go's zero time, the first of January of the year 1, to 1970.
@@ -109,6 +109,34 @@ impl Time {
         let guess = shown.wrapping_sub(time.offset_at(shown).seconds);
         let seconds = shown.wrapping_sub(time.offset_at(guess).seconds);
         Time { seconds, ..time }
+    }
+
+    /// Reads a text as Go's `time.ParseInLocation` does. What tells no zone is in the machine's one, or in one of this name
+    /// with the offset that the machine has now. `None` for what does not have this layout.
+    pub fn read(layout: &[u8], text: &[u8], zone: Option<&str>, host: &dyn Host) -> Option<Time> {
+        let local = host.local_zone();
+        let Some(name) = zone else { return layout::parse(layout, text, local).ok() };
+        let civil = layout::parse(layout, text, TimeZone::UTC).ok()?.in_zone(Zone::Utc).civil();
+        let offset = i32::try_from(Time::now(host).offset().seconds).ok()?;
+        Some(Time::from_civil(civil, Zone::Fixed { name: name.to_owned(), offset }, local))
+    }
+
+    /// The moment in a layout of Go.
+    pub fn format(&self, layout: &[u8]) -> Vec<u8> {
+        layout::format(layout, self)
+    }
+
+    /// The name of a zone that is nothing but a name and an offset.
+    pub fn fixed_zone_name(&self) -> Option<&str> {
+        match &self.zone {
+            Zone::Fixed { name, .. } => Some(name),
+            Zone::Utc | Zone::Local | Zone::Named(_) => None,
+        }
+    }
+
+    /// The same moment shown in UTC.
+    pub fn to_utc(&self) -> Time {
+        self.in_zone(Zone::Utc)
     }
 
     /// Seconds since 1970.
@@ -419,6 +447,19 @@ impl Object for Time {
 
     fn stringer(&self) -> Option<String> {
         Some(self.text())
+    }
+
+    fn go_string(&self) -> Option<String> {
+        let Civil { year, month, day, hour, minute, second, nanosecond } = self.civil();
+        let zone = match &self.zone {
+            Zone::Utc => "time.UTC".to_owned(),
+            Zone::Local => "time.Local".to_owned(),
+            Zone::Named(zone) => format!("time.Location({:?})", zone.iana_name().unwrap_or_default()),
+            Zone::Fixed { name, .. } => format!("time.Location({name:?})"),
+        };
+        let month = fmt::sprint(&[Value::Int(IntType::Month, month)]);
+        let month = String::from_utf8_lossy(&month);
+        Some(format!("time.Date({year}, time.{month}, {day}, {hour}, {minute}, {second}, {nanosecond}, {zone})"))
     }
 
     /// Null for a moment that JSON cannot hold, where Go fails.

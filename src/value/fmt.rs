@@ -509,6 +509,12 @@ impl Printer {
     }
 
     fn print_object(&mut self, object: &dyn Object, value: &Value, verb: char, depth: usize) {
+        if self.flags.sharp_v
+            && !self.is_erroring
+            && let Some(text) = object.go_string()
+        {
+            return self.print_string(text.as_bytes());
+        }
         match object.kind() {
             Kind::Struct => self.print_struct(object, verb, depth),
             Kind::Ptr if depth == 0 => {

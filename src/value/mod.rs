@@ -149,6 +149,10 @@ pub trait Object: std::fmt::Debug {
     fn stringer(&self) -> Option<String> {
         None
     }
+    /// The text of Go's `GoString()` method where the type has one; `fmt` uses it for `%#v`.
+    fn go_string(&self) -> Option<String> {
+        None
+    }
     /// The text of a `String()` method that only the pointer has. A template action that prints a value reached
     /// through a pointer uses it (`{{ .Capabilities.KubeVersion }}`); `fmt` does not, once the value was passed to a
     /// function.

