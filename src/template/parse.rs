@@ -256,8 +256,12 @@ impl<'p, 't> Parser<'p, 't> {
     fn body(&mut self, name: Str, context: &str) -> Parsed<()> {
         match self.list()? {
             (root, Terminator::End) => self.add(name, root),
-            (_, terminator) => Err(self.error(format!("unexpected {} in {context}", terminator.describe()))),
+            (_, terminator) => Err(self.wrong_end(&terminator, context)),
         }
+    }
+
+    fn wrong_end(&self, terminator: &Terminator, context: &str) -> Error {
+        self.error(format!("unexpected {} in {context}", terminator.describe()))
     }
 
     /// Nodes up to `{{end}}` or `{{else}}`.
@@ -369,7 +373,12 @@ impl<'p, 't> Parser<'p, 't> {
         let token = self.next_non_space();
         let name = self.template_name(token, CONTEXT)?;
         let pipe = self.pipeline(CONTEXT, Kind::RightDelim)?;
-        Parser::new(self.shared).body(name.clone(), CONTEXT)?;
+        let mut block = Parser::new(self.shared);
+        match block.list()? {
+            (root, Terminator::End) => block.add(name.clone(), root)?,
+            // Told with the line of the block's own action, which the parser around it read last.
+            (_, terminator) => return Err(self.wrong_end(&terminator, CONTEXT)),
+        }
         Ok(Node::Template { pos: token.pos as Pos, name, pipe: Some(pipe) })
     }
 
