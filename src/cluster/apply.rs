@@ -448,6 +448,9 @@ struct Coming {
     /// Group and kind of definitions.
     kinds: HashSet<(String, String)>,
     quotas: bool,
+    /// How the API server names, in its complaint, the webhooks that are part of this: by their name, or by the Service
+    /// that is called.
+    webhooks: Vec<String>,
 }
 
 impl Coming {
@@ -456,6 +459,11 @@ impl Coming {
             target.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
         let of_kind = |kind: &'static str| targets.iter().filter(move |target| target.id.kind == kind);
+        let configurations = targets.iter().filter(|target| target.id.kind.ends_with("WebhookConfiguration"));
+        let webhooks = configurations.filter_map(|target| target.body["webhooks"].as_array()).flatten();
+        let names = webhooks.filter_map(|webhook| webhook["name"].as_str()).map(|name| format!("webhook \"{name}\""));
+        let services = of_kind("Service").map(|it| format!("https://{}.{}.svc", it.id.name, it.id.namespace));
+        let webhooks = names.chain(services).collect();
         let absent = targets.iter().zip(standings).filter(|(_, standing)| **standing == Standing::Absent);
         Coming {
             namespaces: absent.filter(|(it, _)| it.id.kind == "Namespace").map(|(it, _)| it.id.name.clone()).collect(),
@@ -463,6 +471,7 @@ impl Coming {
                 .map(|it| (text(it, "/spec/group"), text(it, "/spec/names/kind")))
                 .collect(),
             quotas: of_kind("ResourceQuota").next().is_some(),
+            webhooks,
         }
     }
 
@@ -470,8 +479,11 @@ impl Coming {
     /// the object. What then fails for real is remediated as every failure.
     fn may_cure(&self, id: &ObjectId, answer: &Answer) -> bool {
         match answer {
-            // The webhook may be part of this very release.
-            Answer::Transient { message, .. } => message.contains("failed calling webhook"),
+            // Somebody else's webhook is awaited before anything is begun; one of this very release never comes so.
+            Answer::Transient { message, .. } => {
+                message.contains("failed calling webhook")
+                    && self.webhooks.iter().any(|name| message.contains(name.as_str()))
+            }
             Answer::Invalid { message } => {
                 message.contains("does not support dry run")
                     || self.kinds.contains(&(id.group.clone(), id.kind.clone()))
@@ -813,6 +825,43 @@ mod tests {
                 "labels": {MANAGED_BY: "Helm"},
                 "annotations": {RELEASE_NAME: "podinfo", RELEASE_NAMESPACE: "apps"}}})
         );
+    }
+
+    #[test]
+    fn webhook_that_cannot_be_called_is_passed_over_only_where_it_is_part_of_the_release() {
+        let target = |body: Value| {
+            let id = ObjectId::of(&body).unwrap().with_scope(Scope::Namespaced, "apps");
+            let resource = kube::core::ApiResource {
+                group: id.group.clone(),
+                version: "v1".into(),
+                api_version: "v1".into(),
+                kind: id.kind.clone(),
+                plural: "any".into(),
+            };
+            Target { id, kind: Kind { resource, scope: Scope::Namespaced, watchable: true }, body }
+        };
+        let service = target(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "policy"}}));
+        let configuration = target(json!({"apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "policy"}, "webhooks": [{"name": "a.example.com"}]}));
+        let message = |webhook: &str, url: &str| Answer::Transient {
+            message: format!(
+                "Internal error occurred: failed calling webhook \"{webhook}\": failed to call webhook: Post \"{url}/x\": refused"
+            ),
+            retry_after: None,
+        };
+        let of_apps = message("a.example.com", "https://policy.apps.svc:443");
+        let of_others = message("b.example.com", "https://policy.other.svc:443");
+        for (targets, answer, cured) in [
+            (vec![service.clone()], &of_apps, true),
+            (vec![configuration.clone()], &of_apps, true),
+            (vec![service, configuration], &of_others, false),
+            (vec![], &of_apps, false),
+        ] {
+            let standings = vec![Standing::Absent; targets.len()];
+            let id =
+                ObjectId::of(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}})).unwrap();
+            assert_eq!(Coming::of(&targets, &standings).may_cure(&id, answer), cured, "{answer:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Written with the release's own rights. An Event is a courtesy: one that cannot be written is logged and forgotten.
 //! The same news about the same object is told once in a while only, and each object has a budget, so that a broken
-//! release cannot fill etcd.
+//! release cannot fill etcd. The name of an Event says what it tells: a controller that was killed after it told
+//! something, and before that was recorded, cannot tell it again.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -68,7 +69,7 @@ impl Events {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {
-                "name": format!("{}.{:x}", text::truncate(&regarding.name, 200), now.as_nanosecond()),
+                "name": name_of(regarding, news, now),
                 "namespace": regarding.namespace,
             },
             "eventTime": format!("{now:.6}"),
@@ -91,6 +92,9 @@ impl Events {
         let body = Some(("application/json", bytes));
         if let Err(source) = wire::send(tenant.client(), Method::POST, &path, body, Want::Object).await {
             let error = Error::of("write", "an Event", "Event", source);
+            if error.is_already_exists() {
+                return;
+            }
             debug!(object = %regarding.name, error = %text::chain(&error), "event not written");
         }
     }
@@ -113,6 +117,14 @@ impl Events {
     }
 }
 
+/// The same for equal news about an object, as long as it is not to be told again.
+fn name_of(regarding: &Regarding, news: &News, now: Timestamp) -> String {
+    let mut hasher = DefaultHasher::new();
+    let window = now.as_second().unsigned_abs() / REPEAT_AFTER.as_secs();
+    (&regarding.uid, news, window).hash(&mut hasher);
+    format!("{}.{:x}", text::truncate(&regarding.name, 200), hasher.finish())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +142,23 @@ mod tests {
         assert!(events.is_new("u", &news("b"), now));
         assert!(events.is_new("other", &news("a"), now));
         assert!(events.is_new("u", &news("a"), now + REPEAT_AFTER));
+    }
+
+    #[test]
+    fn equal_news_has_one_name_for_a_while_whoever_tells_it() {
+        let regarding = |uid: &str| Regarding {
+            api_version: "pintle.dev/v1".into(),
+            kind: "HelmRelease".into(),
+            namespace: "apps".into(),
+            name: "web".into(),
+            uid: uid.into(),
+        };
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let name = name_of(&regarding("u"), &news("a"), at(1200));
+        assert_eq!(name_of(&regarding("u"), &news("a"), at(1799)), name);
+        assert_ne!(name_of(&regarding("u"), &news("a"), at(1800)), name);
+        assert_ne!(name_of(&regarding("u"), &news("b"), at(1200)), name);
+        assert_ne!(name_of(&regarding("other"), &news("a"), at(1200)), name);
     }
 
     #[test]
