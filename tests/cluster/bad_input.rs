@@ -237,7 +237,10 @@ async fn field_that_the_schema_refuses_is_named_by_the_api_server() {
     with_running(json!({}), |street| async move {
         let oci = json!({"url": street.house.chart_url(), "tag": GOOD});
         for (chart, says) in [
-            (json!({"oci": oci, "git": {"url": "https://git.example.com/a.git"}}), "give exactly one of oci and git"),
+            (
+                json!({"oci": oci, "git": {"url": "https://git.example.com/a.git"}}),
+                "give exactly one of oci, http and git",
+            ),
             (json!({"oci": {"url": "oci://r/c"}}), "give exactly one of version, tag and digest"),
             (json!({"oci": {"url": "https://r/c", "tag": "1"}}), "spec.chart.oci.url"),
             (json!({"git": {"url": "http://git.example.com/a.git"}}), "url must begin with https:// unless insecure"),
