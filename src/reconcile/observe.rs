@@ -209,7 +209,9 @@ fn told_by_status(pass: &Pass<'_>, record: &Record) -> Option<ReleaseSummary> {
         && fingerprint == marks.fingerprint
         // A record of somebody else can change without its labels telling.
         && fingerprint.is_some()
-        && !record.status.is_pending();
+        && !record.status.is_pending()
+        // How a revision came to be deployed is told by this condition alone, and not while something else goes on.
+        && (record.status != Status::Deployed || released(status).is_some());
     same.then_some(summary)
 }
 
@@ -235,13 +237,18 @@ fn summary_of(pass: &Pass<'_>, record: &Record, told: &RevisionStatus) -> Releas
 
 /// Of what Helm's history says of a revision the status repeats causes; of the rest it shows the first install.
 fn told_description(pass: &Pass<'_>, told: &RevisionStatus) -> String {
-    let conditions = pass.object.status.iter().flat_map(|status| &status.conditions);
-    let installed = conditions.filter(|it| it.type_ == "Released" && it.reason == summarize::INSTALL_SUCCEEDED).count();
+    let installed = pass.object.status.as_ref().and_then(released) == Some(summarize::INSTALL_SUCCEEDED);
     match &told.cause {
         Some(cause) => cause.clone(),
-        None if installed > 0 && told.revision == 1 => summarize::INSTALL_COMPLETE.to_owned(),
+        None if installed && told.revision == 1 => summarize::INSTALL_COMPLETE.to_owned(),
         None => String::new(),
     }
+}
+
+/// How what is deployed came to be, where the status tells.
+fn released(status: &HelmReleaseStatus) -> Option<&str> {
+    let condition = status.conditions.iter().find(|it| it.type_ == "Released" && it.status == "True");
+    condition.map(|it| it.reason.as_str())
 }
 
 fn unreadable(pass: &Pass<'_>, record: &Record) -> ReleaseSummary {

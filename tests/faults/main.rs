@@ -175,7 +175,7 @@ impl Tally {
 impl Arguments {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         let all = scenario::all();
-        let mut arguments = Arguments { scenarios: Vec::new(), only: None, jobs: 4, without_fence: false };
+        let mut arguments = Arguments { scenarios: Vec::new(), only: None, jobs: 12, without_fence: false };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or(format!("{word} needs a value"));
             match word.as_str() {
