@@ -214,7 +214,7 @@ fn shared(kind: &str, mut object: Value) -> Value {
         "Secret" => {
             let (labels, annotations) = (&metadata["labels"], &metadata.get("annotations"));
             let names = |map: &Value| map.as_object().map(|map| map.keys().cloned().collect::<Vec<_>>());
-            json!({"status": labels["status"], "labels": names(labels), "annotations": annotations.and_then(|it| names(it))})
+            json!({"status": labels["status"], "labels": names(labels), "annotations": annotations.and_then(names)})
         }
         // A Job's labels and selector name its uid.
         "Job" => json!({"annotations": metadata.get("annotations"), "succeeded": object["status"]["succeeded"]}),
