@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -241,6 +241,7 @@ impl Gate {
     async fn exchange(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let verb = verb(&request);
         let is_write = !matches!(*request.method(), http::Method::GET | http::Method::HEAD);
+        let repeatable = is_repeatable(&request);
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         for attempt in 1.. {
@@ -261,10 +262,14 @@ impl Gate {
                 }
             };
             self.metrics.api_request(verb, code(&answer));
-            let answer = answer?;
-            match retry_delay(&answer, attempt) {
+            let delay = match &answer {
+                Ok(answer) => retry_delay(answer, attempt, repeatable),
+                // Perhaps the server did as asked.
+                Err(_) => repeatable.then(|| backoff(attempt)),
+            };
+            match delay {
                 Some(delay) if attempt < ATTEMPTS_MAX => tokio::time::sleep(delay).await,
-                _ => return Ok(answer),
+                _ => return Ok(answer?),
             }
         }
         unreachable!("the loop returns at the last attempt")
@@ -299,19 +304,36 @@ fn code(answer: &Result<Response<Body>, kube::Error>) -> u16 {
     answer.as_ref().map_or(0, |response| response.status().as_u16())
 }
 
+/// Whether asking twice is asking once: reads, and applies, which say what is wanted whole. A second creation meets the
+/// first, and a second guarded change meets the version that the first one made: their callers decide.
+fn is_repeatable(request: &Request<Body>) -> bool {
+    let applies = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/apply-patch");
+    match *request.method() {
+        http::Method::GET => true,
+        http::Method::PATCH => request.headers().get(CONTENT_TYPE).is_some_and(applies),
+        _ => false,
+    }
+}
+
 /// How long to wait before sending the same request again; `None` for an answer that stands.
-fn retry_delay(answer: &Response<Body>, attempt: u32) -> Option<Duration> {
-    if !matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-        return None;
+fn retry_delay(answer: &Response<Body>, attempt: u32, repeatable: bool) -> Option<Duration> {
+    match answer.status() {
+        // Refused before anything was done.
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {}
+        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT if repeatable => {}
+        _ => return None,
     }
     let asked = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let backoff = Duration::from_millis(100 << attempt).mul_f64(0.5 + fastrand::f64());
     match asked.map(Duration::from_secs) {
         Some(asked) if asked > RETRY_AFTER_MAX => None,
         // Jitter on top: a server in trouble tells everybody the same second.
-        Some(asked) => Some(asked + backoff),
-        None => Some(backoff),
+        Some(asked) => Some(asked + backoff(attempt)),
+        None => Some(backoff(attempt)),
     }
+}
+
+fn backoff(attempt: u32) -> Duration {
+    Duration::from_millis(100 << attempt).mul_f64(0.5 + fastrand::f64())
 }
 
 #[cfg(test)]
@@ -368,18 +390,19 @@ mod tests {
 
     #[test]
     fn only_an_answer_that_says_later_is_asked_again() {
-        let answer = |status: u16, after: Option<&str>| {
+        let answer = |status: u16, after: Option<&str>, repeatable: bool| {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::from_u16(status).unwrap();
             if let Some(after) = after {
                 response.headers_mut().insert(RETRY_AFTER, after.parse().unwrap());
             }
-            retry_delay(&response, 1)
+            retry_delay(&response, 1, repeatable)
         };
-        assert!(answer(429, Some("1")).unwrap() >= Duration::from_secs(1));
-        assert!(answer(503, None).unwrap() < Duration::from_secs(1));
-        assert_eq!(answer(429, Some("600")), None);
-        assert_eq!(answer(409, None), None);
-        assert_eq!(answer(500, None), None);
+        assert!(answer(429, Some("1"), false).unwrap() >= Duration::from_secs(1));
+        assert!(answer(503, None, false).unwrap() < Duration::from_secs(1));
+        assert_eq!(answer(429, Some("600"), true), None);
+        assert_eq!(answer(409, None, true), None);
+        assert_eq!(answer(500, None, false), None);
+        assert!(answer(500, None, true).is_some());
     }
 }
