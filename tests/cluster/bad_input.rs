@@ -520,6 +520,11 @@ async fn tenant(house: &House) {
     ] {
         house.put("somebody", object).await;
     }
+    // The API server's authorizer hears of new rights a moment later.
+    let (namespace, user) = (house.namespace.as_str(), format!("system:serviceaccount:{}:tenant", house.namespace));
+    let question = ["auth", "can-i", "list", "secrets", "--quiet", "--namespace", namespace, "--as", &user];
+    let may = |_| Command::new(env("KUBECTL")).args(question).status().unwrap().success();
+    assert!((0..100).any(may), "the tenant never got its rights");
 }
 
 #[tokio::test(flavor = "multi_thread")]
