@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::strvals::{self, Reading};
-use super::{Error, Object};
+use super::{Error, Object, coalesce};
 use crate::value::Map;
 use crate::yaml;
 
@@ -45,8 +45,9 @@ pub fn merge(base: &mut Object, over: Object) {
 /// it make it a string. `literal` takes it as it is.
 ///
 /// # Errors
-/// Braces that do not hold a list; the sentence repeats nothing of the text.
-pub fn single(text: &str, literal: bool) -> Result<Json, &'static str> {
+/// Bytes that are no text, or braces that do not hold a list; the sentence repeats nothing of either.
+pub fn single(text: &[u8], literal: bool) -> Result<Json, &'static str> {
+    let text = std::str::from_utf8(text).map_err(|_| "it is no text in UTF-8")?;
     let quoted = |quote: char| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
     if literal {
         return Ok(text.into());
@@ -70,6 +71,16 @@ pub fn single(text: &str, literal: bool) -> Result<Json, &'static str> {
 /// The path is none, goes past a limit, or through something that is no table or list; `values` may then hold a part of it.
 pub fn place(values: &Map, path: &str, value: &Json) -> Result<(), strvals::Error> {
     strvals::parse_into(&format!("{path}={value}"), values, Reading::Json)
+}
+
+/// The values with one of them set, as [`place`] does.
+///
+/// # Errors
+/// As [`place`].
+pub fn with(values: &Object, path: &str, value: &Json) -> Result<Object, strvals::Error> {
+    let map = coalesce::thaw_object(values);
+    place(&map, path, value)?;
+    Ok(coalesce::freeze_map(&map))
 }
 
 fn escaped(text: &str) -> String {
@@ -150,12 +161,13 @@ mod tests {
             ("\"", json!("\"")),
             ("{a,2}", json!(["a", 2])),
         ] {
-            assert_eq!(single(text, false), Ok(value), "{text}");
-            assert_eq!(single(text, true), Ok(json!(text)));
+            assert_eq!(single(text.as_bytes(), false), Ok(value), "{text}");
+            assert_eq!(single(text.as_bytes(), true), Ok(json!(text)));
         }
         for text in ["{a", "{a}b", "{a},b=c", "{{{{{{"] {
-            assert!(single(text, false).is_err(), "{text}");
+            assert!(single(text.as_bytes(), false).is_err(), "{text}");
         }
+        assert_eq!(single(b"\xff", true), Err("it is no text in UTF-8"));
     }
 
     #[test]

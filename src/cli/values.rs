@@ -197,8 +197,7 @@ async fn read_reference(client: &Client, namespace: &str, reference: &ValuesRefe
     let source = Source::Object { kind, name: name.clone(), key: key.clone() };
     let values = match target_path {
         Some(path) => {
-            let value = std::str::from_utf8(&text).map_err(|_| "it is no text in UTF-8");
-            let value = value.and_then(|text| values::single(text, *literal)).map_err(|problem| {
+            let value = values::single(&text, *literal).map_err(|problem| {
                 anyhow::anyhow!("key {key:?} of {kind} {namespace}/{name} cannot go to its targetPath: {problem}")
             })?;
             GivenValues::Single { path: path.clone(), value }
@@ -242,9 +241,7 @@ impl Told {
                 }
                 GivenValues::Single { path, value } => {
                     layers.line(source.clone(), |map| values::place(map, path, value))?;
-                    let map = coalesce::thaw_object(&asked);
-                    values::place(&map, path, value)?;
-                    asked = coalesce::freeze_map(&map);
+                    asked = values::with(&asked, path, value)?;
                 }
             }
         }

@@ -244,6 +244,15 @@ fn give_up_beginning(revision: Revision, event: Event, allowed: &str) -> Decisio
     Action::EndHook { revision, event, failure }.because(Reason::HooksFailed { event, message })
 }
 
+/// What follows once the hooks of an event are through and cleared away.
+pub fn phase_after(event: Event) -> Phase {
+    match event {
+        Event::PreInstall | Event::PreUpgrade | Event::PreRollback => Phase::Apply,
+        Event::PreDelete => Phase::Uninstall,
+        Event::PostInstall | Event::PostUpgrade | Event::PostRollback | Event::PostDelete | Event::Test => Phase::Ended,
+    }
+}
+
 /// `pre-upgrade hook Job apps/migrate has failed after 3s`; a test is no hook to people.
 pub fn describe(event: Event, what: &str) -> String {
     match event {

@@ -399,13 +399,7 @@ impl Execution<'_> {
             progress.deadline = later(self.now, hooks::DELETE_RETRY);
         } else {
             progress.hooks = progress.hooks.rewound();
-            progress.phase = match event {
-                Event::PreInstall | Event::PreUpgrade | Event::PreRollback => Phase::Apply,
-                Event::PreDelete => Phase::Uninstall,
-                Event::PostInstall | Event::PostUpgrade | Event::PostRollback | Event::PostDelete | Event::Test => {
-                    Phase::Ended
-                }
-            };
+            progress.phase = hooks::phase_after(event);
         }
         if progress.phase == Phase::Apply {
             // The Pods of this attempt, and its time, begin now.

@@ -16,7 +16,7 @@ use crate::chart::source_ref::{
     ChartName, Credentials, Digest, GitFiles, GitReference, GitUrl, HttpUrl, InvalidSource, OciReference, OciUrl,
     SourceRef, Tag, TreePath, VersionRange,
 };
-use crate::chart::{coalesce, strvals, values};
+use crate::chart::values;
 use crate::cluster::identity::TenantClient;
 use crate::cluster::references::{self, Content, Reference, ReferenceKind};
 use crate::plan::{Failure, FailureClass, Target};
@@ -175,14 +175,14 @@ impl Resolver<'_> {
         }
         values::merge(&mut merged, inputs.values.clone());
         for (spec, path, value) in placed {
-            merged = with(&merged, path, &value).map_err(|problem| {
+            merged = values::with(&merged, path, &value).map_err(|problem| {
                 let place = self.place(spec);
                 let message = format!("targetPath {path:?} of {place} leads nowhere: {problem}");
                 failure(FailureClass::Input, "InvalidValues", message)
             })?;
             // Where it leads among all values may not be where it would lead among those of Secrets alone.
             if spec.kind == ValuesKind::Secret
-                && let Ok(with_it) = with(secret_values, path, &value)
+                && let Ok(with_it) = values::with(secret_values, path, &value)
             {
                 *secret_values = with_it;
             }
@@ -221,8 +221,7 @@ impl Resolver<'_> {
     }
 
     fn value(&self, spec: &ValuesReference, text: &[u8]) -> Result<serde_json::Value, Failure> {
-        let value = std::str::from_utf8(text).map_err(|_| "it is no text in UTF-8");
-        value.and_then(|text| values::single(text, spec.literal)).map_err(|problem| {
+        values::single(text, spec.literal).map_err(|problem| {
             let message = format!("{} cannot go to its targetPath: {problem}", self.place(spec));
             failure(FailureClass::Input, "InvalidValues", message)
         })
@@ -306,13 +305,6 @@ fn git_reference(spec: &GitReferenceSpec) -> Result<GitReference, InvalidSource>
         (None, None, Some(branch)) => GitReference::branch(branch)?,
         (None, None, None) => GitReference::Default,
     })
-}
-
-/// The values with one of them set.
-fn with(values: &JsonMap, path: &str, value: &serde_json::Value) -> Result<JsonMap, strvals::Error> {
-    let map = coalesce::thaw_object(values);
-    values::place(&map, path, value)?;
-    Ok(coalesce::freeze_map(&map))
 }
 
 /// All texts among values from a Secret. Short ones are left out: masking `1` or `true` would hide the whole log.

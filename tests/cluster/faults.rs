@@ -398,7 +398,7 @@ async fn webhook_that_is_down_is_awaited_with_the_old_revision_intact() {
     .await;
 }
 
-/// F26. The image that the rollback returns to is gone by then.
+/// F26. The rollback may not write its Deployment.
 #[tokio::test(flavor = "multi_thread")]
 async fn rollback_that_fails_too_is_told_with_both_causes() {
     with_temp_ns(|house: Arc<House>| async move {

@@ -163,21 +163,8 @@ pub(crate) fn chart(content: char) -> ChartVersion {
 }
 
 pub(crate) fn cause(words: &str) -> Box<Cause> {
-    Box::new(Cause {
-        object: ObjectId {
-            group: "apps".to_owned(),
-            kind: "Deployment".to_owned(),
-            namespace: "apps".to_owned(),
-            name: "web".to_owned(),
-        },
-        state: words.to_owned(),
-        pod: None,
-        container: None,
-        reason: String::new(),
-        exit_code: None,
-        message: String::new(),
-        log_lines: Vec::new(),
-    })
+    let [group, kind, namespace, name] = ["apps", "Deployment", "apps", "web"].map(str::to_owned);
+    Box::new(Cause::plain(ObjectId { group, kind, namespace, name }, words))
 }
 
 /// Every hook is this Job.
@@ -369,13 +356,7 @@ impl World {
             }
             None => {
                 progress.hooks = progress.hooks.rewound();
-                progress.phase = match event {
-                    Event::PreInstall | Event::PreUpgrade | Event::PreRollback => Phase::Apply,
-                    Event::PreDelete => Phase::Uninstall,
-                    Event::PostInstall | Event::PostUpgrade | Event::PostRollback | Event::PostDelete | Event::Test => {
-                        Phase::Ended
-                    }
-                };
+                progress.phase = hooks::phase_after(event);
                 if progress.phase == Phase::Apply {
                     (progress.started, progress.deadline) = (now, now + TIMEOUT);
                 }
