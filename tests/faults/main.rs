@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use judge::Ending;
-use scenario::Scenario;
+use scenario::{End, Scenario};
 use stage::{Crash, Fault, Side, Stage};
 
 const USAGE: &str = "usage: hack/faults [--scenario NAME]... [--only K:before|after] [--jobs N] [--without-fence]";
@@ -193,7 +193,11 @@ impl Arguments {
             }
         }
         if arguments.scenarios.is_empty() {
-            arguments.scenarios = all;
+            // Without the fence it is not known which objects have to go again.
+            let shows = |scenario: &Scenario| {
+                !arguments.without_fence || matches!(scenario.end, End::RolledBack | End::Removed)
+            };
+            arguments.scenarios = all.into_iter().filter(shows).collect();
         }
         Ok(arguments)
     }
