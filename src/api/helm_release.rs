@@ -103,7 +103,8 @@ pub struct HelmReleaseSpec {
     /// Rules for rollbacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackSpec>,
-    /// Rules for uninstalling: when the HelmRelease is deleted, or where `upgrade.remediation.strategy` says so.
+    /// Rules for uninstalling: when the HelmRelease is deleted, when its release moves to another name or namespace, or
+    /// where `upgrade.remediation.strategy` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uninstall: Option<UninstallSpec>,
     /// What happens when the HelmRelease is deleted: `uninstall` deletes the release with its objects and records,

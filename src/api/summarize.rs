@@ -22,7 +22,7 @@ use super::helm_release::{FailedAttemptStatus, HelmReleaseStatus, HookOutputStat
 use crate::manifest::id::ObjectId;
 use crate::plan::decide::{UNHEALTHY_AFTER, unwell_for};
 use crate::plan::hooks::describe;
-use crate::plan::outcome::Done;
+use crate::plan::outcome::{Backoff, Done};
 use crate::plan::reason::Hold;
 use crate::plan::{
     Action, Claim, Decision, Desired, FailedAttempt, Failure, FailureClass, Health, Observed, Outcome, Reason,
@@ -66,8 +66,8 @@ pub enum Wake {
     /// At once: something was done, and the next decision follows from it. The status in between need not be written.
     Now,
     After(SignedDuration),
-    /// After a backoff that grows with each failure in a row.
-    Backoff,
+    /// Later with each failure in a row.
+    Backoff(Backoff),
 }
 
 /// An Event to publish on the HelmRelease.
@@ -592,22 +592,23 @@ impl Story<'_> {
     }
 
     fn wake(&self) -> Wake {
+        let interval = self.facts.desired.policy.interval;
         if let Some(failure) = &self.outcome.failure {
             let newest = self.facts.observed.history.newest();
             let mends = newest.is_some_and(|newest| newest.is_ours() && newest.status() == Status::Failed);
             return match (failure.class, &self.outcome.done) {
                 // The attempt was to replace a failed revision: now that one is rolled back.
                 (_, Done::Nothing) if mends && self.starts() => Wake::Now,
-                (FailureClass::Transient, _) => Wake::Backoff,
-                (_, Done::Stored { .. }) => Wake::Now,
-                _ => Wake::After(failure.look_again(self.facts.desired.policy.interval)),
+                (class, Done::Stored { .. }) if class != FailureClass::Transient => Wake::Now,
+                _ => failure.backoff(interval).map_or(Wake::After(interval), Wake::Backoff),
             };
         }
-        let after = Wake::After(self.decision.again_in.unwrap_or(self.facts.desired.policy.interval));
+        let after = Wake::After(self.decision.again_in.unwrap_or(interval));
         match &self.decision.action {
-            Action::Nothing if matches!(&self.decision.reason, Reason::Rejected(f) if f.class == FailureClass::Transient) => {
-                self.decision.again_in.map_or(Wake::Backoff, Wake::After)
-            }
+            Action::Nothing if self.decision.again_in.is_none() => match &self.decision.reason {
+                Reason::Rejected(failure) => failure.backoff(interval).map_or(after, Wake::Backoff),
+                _ => after,
+            },
             Action::Nothing | Action::Wait { .. } | Action::RemoveFinalizer => after,
             Action::Uninstall { .. } | Action::CleanUp { .. } | Action::RunHook { .. } | Action::LeaveHooks { .. }
                 if matches!(self.outcome.done, Done::Deleting { .. }) =>

@@ -69,6 +69,6 @@ pub struct FailedAttempt {
     pub message: String,
     /// The retry request that stood then.
     pub retry: Option<RetryToken>,
-    /// When to try again without being asked: after a backoff, or at the next interval. `None` is now.
+    /// When to try again without being asked: after a backoff. `None` is now.
     pub again_at: Option<Timestamp>,
 }

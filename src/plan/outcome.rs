@@ -65,22 +65,45 @@ pub enum FailureClass {
     Transient,
     /// The inputs are wrong: values, schema, rendering, versions, immutable fields. Stalled until an input changes.
     Input,
-    /// The cluster says no: rights, missing namespace or kind, admission, quota, somebody else's object. Stalled;
-    /// tried again at each interval and when the missing thing appears.
+    /// The cluster says no: rights, missing namespace or kind, admission, quota, somebody else's object. Stalled; tried
+    /// again after 5 s, then twice as late each time up to the interval, and when the missing thing appears.
     Refused,
     /// What was written does not become healthy: remediated, then held.
     Unhealthy,
 }
 
 impl Failure {
-    /// When to look whether it has passed, where it was refused: at each interval, and earlier where something is missing
-    /// that may appear at any moment without a watch to tell.
-    pub fn look_again(&self, interval: SignedDuration) -> SignedDuration {
-        const MISSING_AGAIN: SignedDuration = SignedDuration::from_secs(15);
-        match self.reason.as_ref() {
-            "NamespaceMissing" | "KindMissing" => interval.min(MISSING_AGAIN),
-            _ => interval,
+    /// When it is tried again where nothing tells that it has passed; `None` where time does not help. What is refused is
+    /// tried again soon at first, since rights often come with the same commit a moment later; where something is missing
+    /// that may appear at any moment, never much later.
+    pub fn backoff(&self, interval: SignedDuration) -> Option<Backoff> {
+        const REFUSED: SignedDuration = SignedDuration::from_secs(5);
+        const MISSING_MAX: SignedDuration = SignedDuration::from_secs(15);
+        let refused = |longest| Some(Backoff { first: REFUSED, longest });
+        match (self.class, self.reason.as_ref()) {
+            (FailureClass::Transient, _) => Some(Backoff::TRANSIENT),
+            (FailureClass::Refused, "NamespaceMissing" | "KindMissing") => refused(interval.min(MISSING_MAX)),
+            (FailureClass::Refused, _) => refused(interval),
+            (FailureClass::Input | FailureClass::Unhealthy, _) => None,
         }
+    }
+}
+
+/// Waits that are doubled with each failure in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    pub first: SignedDuration,
+    pub longest: SignedDuration,
+}
+
+impl Backoff {
+    /// For what passes by itself.
+    pub const TRANSIENT: Backoff =
+        Backoff { first: SignedDuration::from_millis(500), longest: SignedDuration::from_mins(5) };
+
+    /// The wait after as many failures, this one not counted.
+    pub fn after(self, failures: u32) -> SignedDuration {
+        self.first.saturating_mul(1 << failures.min(16)).min(self.longest)
     }
 }
 

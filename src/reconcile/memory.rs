@@ -14,6 +14,7 @@ use crate::api::{HelmRelease, summarize, validate};
 use crate::cluster::apply::Target;
 use crate::cluster::store::Record;
 use crate::manifest::id::ObjectId;
+use crate::plan::outcome::Backoff;
 use crate::plan::{Comparison, FailedAttempt};
 use crate::release::progress::{HookOutput, Taken};
 use crate::release::{Home, ReleaseSummary, Revision};
@@ -38,8 +39,8 @@ pub(super) struct Memory {
     /// What the last pass was asked for: the generation of the spec, and `pintle.dev/reconcile-at`.
     ask: Option<(Option<i64>, Option<String>)>,
     pub(super) unhealthy_since: Option<Timestamp>,
-    /// Passes in a row that ended in a transient failure.
-    pub(super) transient_failures: u32,
+    /// Passes in a row that ended in a failure that may pass.
+    pub(super) failures: u32,
     pub(super) pods: Pods,
     /// The release that all this is about.
     pub(super) home: Option<Home>,
@@ -139,11 +140,9 @@ impl Memory {
         self.body = None;
     }
 
-    /// How long to wait after another transient failure: doubled each time, with jitter, a few minutes at most.
-    pub(super) fn backoff(&self) -> Duration {
-        const FIRST: Duration = Duration::from_millis(500);
-        const MAX: Duration = Duration::from_secs(300);
-        let doubled = FIRST.saturating_mul(1 << self.transient_failures.min(16)).min(MAX);
-        doubled.mul_f64(0.75 + 0.5 * fastrand::f64())
+    /// How long to wait after another failure that may pass, with jitter.
+    pub(super) fn wait(&self, backoff: Backoff) -> Duration {
+        let wait = Duration::try_from(backoff.after(self.failures)).unwrap_or_default();
+        wait.mul_f64(0.75 + 0.5 * fastrand::f64())
     }
 }

@@ -56,6 +56,7 @@ use crate::cluster::own::{self, Part};
 use crate::cluster::references::is_namespace_going;
 use crate::cluster::store::Store;
 use crate::metrics::Metrics;
+use crate::plan::outcome::Backoff;
 use crate::plan::{self, Action, Claim, Decision, Desired, Failure, FailureClass, Outcome, Policy, Reason, Target};
 use crate::release::{Release, ReleaseId};
 use crate::source::Sources;
@@ -236,8 +237,8 @@ impl Shell {
     fn back_off(&self, key: &Key) {
         let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
         let memory = memories.entry(key.clone()).or_default();
-        let after = memory.backoff();
-        memory.transient_failures = memory.transient_failures.saturating_add(1);
+        let after = memory.wait(Backoff::TRANSIENT);
+        memory.failures = memory.failures.saturating_add(1);
         drop(memories);
         self.queue.wake_in(key, after);
     }

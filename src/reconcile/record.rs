@@ -22,7 +22,7 @@ use crate::cluster::identity::Account;
 use crate::cluster::own::{self, Part};
 use crate::manifest::id::ObjectId;
 use crate::plan::outcome::Done;
-use crate::plan::{Action, Decision, FailedAttempt, Failure, FailureClass, Observed, Outcome, Reason};
+use crate::plan::{Action, Decision, FailedAttempt, Failure, Observed, Outcome, Reason};
 use crate::text;
 
 impl Shell {
@@ -62,13 +62,16 @@ impl Shell {
             self.publish(pass, decision, &events).await;
             return Ok(());
         }
-        let transient = outcome.failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Transient);
         self.remember_failure(pass, memory, decision, outcome, now);
         let after = self.when(memory, decision, outcome, wake, now);
-        memory.transient_failures = match (transient || wake == Wake::Backoff, wake) {
-            (true, _) => memory.transient_failures.saturating_add(1),
-            (false, Wake::Now) => memory.transient_failures,
-            (false, _) => 0,
+        let may_pass = outcome.failure.as_ref().is_some_and(|failure| failure.backoff(pass.policy.interval).is_some());
+        let only_waits = matches!(decision.reason, Reason::Rejected(_)) && decision.again_in.is_some();
+        memory.failures = match wake {
+            Wake::Backoff(_) => memory.failures.saturating_add(1),
+            _ if may_pass => memory.failures.saturating_add(1),
+            Wake::Now => memory.failures,
+            Wake::After(_) if only_waits => memory.failures,
+            Wake::After(_) => 0,
         };
         self.publish(pass, decision, &events).await;
         match after {
@@ -114,11 +117,9 @@ impl Shell {
         let healthy = previous.conditions.iter().find(|condition| condition.type_ == "Healthy");
         status.conditions.extend(healthy.cloned());
         self.publish(pass, &decision, &events).await;
-        let after = match failure.class {
-            FailureClass::Transient => memory.backoff(),
-            FailureClass::Input | FailureClass::Refused | FailureClass::Unhealthy => interval(pass),
-        };
-        memory.transient_failures = memory.transient_failures.saturating_add(1);
+        let after =
+            failure.backoff(pass.policy.interval).map_or_else(|| interval(pass), |backoff| memory.wait(backoff));
+        memory.failures = memory.failures.saturating_add(1);
         self.queue.wake_in(pass.key, after);
         self.write_status(pass, memory, &previous, &status).await
     }
@@ -165,7 +166,7 @@ impl Shell {
     ) -> Option<Duration> {
         let after = match wake {
             Wake::Now => return None,
-            Wake::Backoff => return Some(memory.backoff()),
+            Wake::Backoff(backoff) => return Some(memory.wait(backoff)),
             Wake::After(time) => Duration::try_from(time).unwrap_or_default(),
         };
         if let Done::Deleting { .. } = outcome.done {
@@ -212,18 +213,14 @@ impl Shell {
         else {
             return;
         };
-        let after = match failure.class {
-            FailureClass::Transient => jiff::SignedDuration::try_from(memory.backoff()).unwrap_or_default(),
-            FailureClass::Refused => failure.look_again(pass.policy.interval),
-            FailureClass::Input | FailureClass::Unhealthy => jiff::SignedDuration::ZERO,
-        };
+        let after = failure.backoff(pass.policy.interval).map_or(Duration::ZERO, |backoff| memory.wait(backoff));
         memory.failed_attempt = Some(FailedAttempt {
             fingerprint: target.fingerprint,
             class: failure.class,
             reason: failure.reason.clone(),
             message: failure.message.clone(),
             retry: pass.desired.asks.retry.clone(),
-            again_at: now.checked_add(after).ok(),
+            again_at: jiff::SignedDuration::try_from(after).ok().and_then(|after| now.checked_add(after).ok()),
         });
     }
 

@@ -84,7 +84,7 @@ async fn d10_values_of_a_secret_are_shown_nowhere() {
 async fn d11_deletion_without_the_rights_for_it_is_told_and_uses_no_others() {
     with_controller(|house: Arc<House>| async move {
         account(&house, &["*"]).await;
-        house.apply_spec("web", json!({"serviceAccountName": "deployer", "interval": "1s"})).await;
+        house.apply_spec("web", json!({"serviceAccountName": "deployer", "interval": "10m"})).await;
         house.wait_ready(1).await;
         account(&house, &["get", "list", "watch", "create", "patch", "update"]).await;
         house.releases().delete("web", &DeleteParams::default()).await.unwrap();

@@ -286,8 +286,9 @@ impl Stage {
                     let _ = writeln!(told, "look again in {}", pintle::text::duration(time));
                     return told;
                 }
-                Wake::Backoff => {
-                    let _ = writeln!(told, "look again after a backoff");
+                Wake::Backoff(backoff) => {
+                    let [first, longest] = [backoff.first, backoff.longest].map(pintle::text::duration);
+                    let _ = writeln!(told, "look again after {first}, later each time, {longest} at most");
                     return told;
                 }
             }
