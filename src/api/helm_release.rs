@@ -225,7 +225,7 @@ pub struct GitChart {
 pub struct ValuesReference {
     pub kind: ValuesKind,
     /// The name of the object.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// The key that holds the values as YAML; with `targetPath`, the text of one value.
     #[serde(default = "default_values_key")]

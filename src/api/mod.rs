@@ -43,7 +43,7 @@ pub const FINALIZER: &str = "pintle.dev/finalizer";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 pub struct LocalReference {
     /// The name of the object, in the namespace of the one that refers to it.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
 }
 

@@ -69,7 +69,8 @@ impl std::fmt::Display for Reference {
 
 /// Reads a reference; `None` where the object does not exist.
 pub async fn read(tenant: &TenantClient, reference: &Reference) -> Result<Option<Content>, Error> {
-    let path = format!("/api/v1/namespaces/{}/{}/{}", reference.namespace, reference.kind.plural(), reference.name);
+    let name = wire::percent_encode(&reference.name);
+    let path = format!("/api/v1/namespaces/{}/{}/{name}", reference.namespace, reference.kind.plural());
     let bytes = match wire::send(tenant.client(), Method::GET, &path, None, Want::Object).await {
         Ok((_, bytes)) => bytes,
         Err(source) => match Error::of("read", reference, reference.kind.as_str(), source) {

@@ -39,7 +39,7 @@ pub(super) fn path(resource: &ApiResource, namespace: &str, name: &str) -> Strin
 }
 
 /// Names of RBAC objects may hold `:` and more; a name from a chart must not reach into the rest of the address.
-fn percent_encode(name: &str) -> String {
+pub(super) fn percent_encode(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {
