@@ -15,6 +15,7 @@ import (
 // cluster, and a disk's fsync latency would otherwise be most of every write.
 func newEtcdCommand() *cobra.Command {
 	var dataDir, clientURL, peerURL string
+	var quotaBytes int64
 	command := &cobra.Command{
 		Use:          "etcd",
 		SilenceUsage: true,
@@ -38,7 +39,7 @@ func newEtcdCommand() *cobra.Command {
 			config.InitialCluster = config.InitialClusterFromName(config.Name)
 			config.AutoCompactionMode = "periodic"
 			config.AutoCompactionRetention = "10m"
-			config.QuotaBackendBytes = 8 << 30
+			config.QuotaBackendBytes = quotaBytes
 			etcd, err := embed.StartEtcd(config)
 			if err != nil {
 				return err
@@ -58,5 +59,6 @@ func newEtcdCommand() *cobra.Command {
 	command.Flags().StringVar(&dataDir, "data-dir", "", "folder of the data")
 	command.Flags().StringVar(&clientURL, "client-url", "", "URL for clients")
 	command.Flags().StringVar(&peerURL, "peer-url", "", "URL for peers (there are none, but etcd insists)")
+	command.Flags().Int64Var(&quotaBytes, "quota-backend-bytes", 8<<30, "size of the data from which on writes are refused")
 	return command
 }

@@ -32,6 +32,8 @@ type ports struct {
 	Git          int `json:"git"`
 	RegistryTLS  int `json:"registryTLS"`
 	GitTLS       int `json:"gitTLS"`
+	// Of the API server beside the first, where one is asked for.
+	OtherAPIServer int `json:"otherAPIServer"`
 }
 
 // instance is one running (or not yet running) cluster; its folder is its identity.
@@ -80,7 +82,7 @@ func (i *instance) choosePorts() error {
 		}
 	}()
 	p := &i.ports
-	for _, port := range []*int{&p.Etcd, &p.EtcdPeer, &p.APIServer, &p.Kubelet, &p.Registry, &p.RegistryAuth, &p.RegistryTLS, &p.Git, &p.GitTLS} {
+	for _, port := range []*int{&p.Etcd, &p.EtcdPeer, &p.APIServer, &p.Kubelet, &p.Registry, &p.RegistryAuth, &p.RegistryTLS, &p.Git, &p.GitTLS, &p.OtherAPIServer} {
 		for attempt := 0; ; attempt++ {
 			candidate := 20000 + rand.IntN(12000)
 			listener, err := net.Listen("tcp", address(candidate))
@@ -100,6 +102,8 @@ func (i *instance) choosePorts() error {
 	}
 	return os.WriteFile(i.path("ports.json"), append(data, '\n'), 0o644)
 }
+
+func (i *instance) etcdURL() string { return "http://" + address(i.ports.Etcd) }
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
@@ -149,6 +153,7 @@ func (i *instance) env() error {
 		{"PINTLE_CA", i.path("pki", "ca.crt")},
 		{"PINTLE_CHARTS", "http://" + address(i.ports.Git) + "/charts"},
 		{"PINTLE_CHARTS_ROOT", i.path("charts")},
+		{"PINTLE_ETCD", i.etcdURL()},
 		{"PINTLE_CLUSTER_STATE", i.dir},
 	} {
 		fmt.Printf("export %s='%s'\n", variable[0], strings.ReplaceAll(variable[1], "'", `'\''`))

@@ -11,7 +11,7 @@ import (
 	"os"
 )
 
-const usage = "usage: pintle-cluster (up|down|status|env|serve) --state FOLDER [--bin FOLDER] [--stages FOLDER] [--audit] [--helm PATH]"
+const usage = "usage: pintle-cluster (up|down|status|env|kill|start|api-server|serve) --state FOLDER [flags] [PART...]"
 
 func main() {
 	if len(os.Args) < 2 {
@@ -27,17 +27,23 @@ func main() {
 	flags.StringVar(&tools.helm, "helm", "", "path of helm")
 	stagesDir := flags.String("stages", "", "folder of KWOK stages (up)")
 	audit := flags.Bool("audit", false, "have the API server write an audit log (up)")
+	etcdQuotaMiB := flags.Int64("etcd-quota-mib", 8<<10, "size of etcd's data from which on it refuses writes (up)")
+	etcdURL := flags.String("etcd", "", "how the other API server reaches etcd (api-server)")
 	if err := flags.Parse(os.Args[2:]); err != nil || *stateDir == "" {
 		fmt.Fprintln(os.Stderr, usage)
 		os.Exit(2)
 	}
 	instance := openInstance(*stateDir, tools)
+	up := upOptions{stagesDir: *stagesDir, audit: *audit, etcdQuotaMiB: *etcdQuotaMiB}
 	run := map[string]func() error{
-		"up":     func() error { return instance.up(upOptions{stagesDir: *stagesDir, audit: *audit}) },
-		"down":   instance.down,
-		"status": instance.status,
-		"env":    instance.env,
-		"serve":  instance.serve,
+		"up":         func() error { return instance.up(up) },
+		"down":       instance.down,
+		"status":     instance.status,
+		"env":        instance.env,
+		"kill":       func() error { return instance.kill(flags.Args()) },
+		"start":      func() error { return instance.startAgain(flags.Args()) },
+		"api-server": func() error { return instance.otherAPIServer(*etcdURL) },
+		"serve":      instance.serve,
 	}[os.Args[1]]
 	if run == nil {
 		fmt.Fprintln(os.Stderr, usage)

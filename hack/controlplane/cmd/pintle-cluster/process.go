@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -21,7 +22,8 @@ type process struct {
 	started string
 }
 
-// start runs a program detached from the calling shell, its output in logs/NAME.log, its identity in pids/NAME.
+// start runs a program detached from the calling shell, its output in logs/NAME.log, its identity in pids/NAME, what was
+// run in commands/NAME.
 func (i *instance) start(name, program string, args ...string) error {
 	log, err := os.OpenFile(i.path("logs", name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -38,6 +40,13 @@ func (i *instance) start(name, program string, args ...string) error {
 	}
 	// Reaped here as long as up runs, so that a part that dies at once is seen as gone and not as a zombie.
 	go func() { _ = command.Wait() }()
+	line, err := json.Marshal(append([]string{program}, args...))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(i.path("commands", name), append(line, '\n'), 0o644); err != nil {
+		return err
+	}
 	identity := fmt.Sprintf("%d %s\n", command.Process.Pid, processStart(command.Process.Pid))
 	return os.WriteFile(i.path("pids", name), []byte(identity), 0o644)
 }

@@ -18,8 +18,9 @@ import (
 )
 
 type upOptions struct {
-	stagesDir string
-	audit     bool
+	stagesDir    string
+	audit        bool
+	etcdQuotaMiB int64
 }
 
 const startTimeout = 90 * time.Second
@@ -48,7 +49,7 @@ func (i *instance) up(options upOptions) error {
 			return nil
 		}
 		if len(dead) < len(processes) {
-			return fmt.Errorf("%s is half up (stopped: %s); see %s, then run hack/cluster down --name %s", i.name(), strings.Join(dead, ", "), i.path("logs"), i.name())
+			return fmt.Errorf("%s is half up (stopped: %s); see %s, then run hack/cluster start %s --name %s, or down", i.name(), strings.Join(dead, ", "), i.path("logs"), strings.Join(dead, " "), i.name())
 		}
 	}
 	// All dead: a reboot or an earlier failure. Nothing in the folder is of use any more.
@@ -76,7 +77,7 @@ func (i *instance) up(options upOptions) error {
 }
 
 func (i *instance) prepare(options upOptions) error {
-	for _, folder := range []string{"logs", "pids", "pki", "git", "charts", "registry", "registry-auth", "faults"} {
+	for _, folder := range []string{"logs", "pids", "commands", "pki", "git", "charts", "registry", "registry-auth", "faults"} {
 		if err := os.MkdirAll(i.path(folder), 0o755); err != nil {
 			return err
 		}
@@ -115,37 +116,15 @@ func (i *instance) joinStages(dir string) error {
 }
 
 func (i *instance) startAll(options upOptions) error {
-	etcdURL := "http://" + address(i.ports.Etcd)
 	pki := func(file string) string { return i.path("pki", file) }
-	apiServerArgs := []string{
-		"kube-apiserver",
-		"--etcd-servers=" + etcdURL,
-		"--bind-address=127.0.0.1",
-		fmt.Sprintf("--secure-port=%d", i.ports.APIServer),
-		// Nothing reaches the API server through the Service `kubernetes`: there is no Pod network. A made-up
-		// address keeps the start independent of the machine's network.
-		"--advertise-address=192.0.2.1",
-		"--endpoint-reconciler-type=none",
-		"--tls-cert-file=" + pki("serving.crt"),
-		"--tls-private-key-file=" + pki("serving.key"),
-		"--client-ca-file=" + pki("ca.crt"),
-		"--kubelet-client-certificate=" + pki("kubelet-client.crt"),
-		"--kubelet-client-key=" + pki("kubelet-client.key"),
-		"--kubelet-certificate-authority=" + pki("ca.crt"),
-		"--kubelet-preferred-address-types=InternalIP",
-		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-		"--service-account-signing-key-file=" + pki("service-account.key"),
-		"--service-account-key-file=" + pki("service-account.key"),
-		"--authorization-mode=Node,RBAC",
-		"--service-cluster-ip-range=10.96.0.0/16",
-		"--allow-privileged",
-	}
+	apiServerArgs := i.apiServerArgs(i.etcdURL(), i.ports.APIServer)
 	if options.audit {
 		apiServerArgs = append(apiServerArgs, "--audit-policy-file="+i.path("audit-policy.yaml"), "--audit-log-path="+i.path("audit.log"),
 			// One file: a test that counts requests must not meet a rotation.
 			"--audit-log-maxsize=4000")
 	}
-	if err := i.start("etcd", i.tools.kube, "etcd", "--data-dir="+i.path("etcd"), "--client-url="+etcdURL, "--peer-url=http://"+address(i.ports.EtcdPeer)); err != nil {
+	if err := i.start("etcd", i.tools.kube, "etcd", "--data-dir="+i.path("etcd"), "--client-url="+i.etcdURL(),
+		"--peer-url=http://"+address(i.ports.EtcdPeer), fmt.Sprintf("--quota-backend-bytes=%d", options.etcdQuotaMiB<<20)); err != nil {
 		return err
 	}
 	if err := i.start("kube-apiserver", i.tools.kube, apiServerArgs...); err != nil {
@@ -206,6 +185,33 @@ func (i *instance) startAll(options upOptions) error {
 		}
 		return nil
 	})
+}
+
+func (i *instance) apiServerArgs(etcdURL string, port int) []string {
+	pki := func(file string) string { return i.path("pki", file) }
+	return []string{
+		"kube-apiserver",
+		"--etcd-servers=" + etcdURL,
+		"--bind-address=127.0.0.1",
+		fmt.Sprintf("--secure-port=%d", port),
+		// Nothing reaches the API server through the Service `kubernetes`: there is no Pod network. A made-up
+		// address keeps the start independent of the machine's network.
+		"--advertise-address=192.0.2.1",
+		"--endpoint-reconciler-type=none",
+		"--tls-cert-file=" + pki("serving.crt"),
+		"--tls-private-key-file=" + pki("serving.key"),
+		"--client-ca-file=" + pki("ca.crt"),
+		"--kubelet-client-certificate=" + pki("kubelet-client.crt"),
+		"--kubelet-client-key=" + pki("kubelet-client.key"),
+		"--kubelet-certificate-authority=" + pki("ca.crt"),
+		"--kubelet-preferred-address-types=InternalIP",
+		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+		"--service-account-signing-key-file=" + pki("service-account.key"),
+		"--service-account-key-file=" + pki("service-account.key"),
+		"--authorization-mode=Node,RBAC",
+		"--service-cluster-ip-range=10.96.0.0/16",
+		"--allow-privileged",
+	}
 }
 
 // waitFor asks until the answer is good, and gives up at once when any part has died.
