@@ -48,8 +48,8 @@ pub fn start_logs(level: &str, format: LogFormat) -> Result<(), tracing_subscrib
 /// What the pages show.
 pub struct Pages {
     pub metrics: Metrics,
-    /// Whether everything that decisions rest on has been seen once.
-    pub is_ready: Box<dyn Fn() -> bool + Send + Sync>,
+    /// What is missing for work to go on, in a line; `None` where nothing is.
+    pub missing: Box<dyn Fn() -> Option<&'static str> + Send + Sync>,
 }
 
 /// Serves the pages until the task is dropped.
@@ -97,8 +97,10 @@ fn page(pages: &Pages, method: &Method, path: &str) -> Response<Full<Bytes>> {
     match path {
         "/metrics" => response(StatusCode::OK, OPENMETRICS, pages.metrics.page()),
         "/healthz" => response(StatusCode::OK, TEXT, "ok\n".into()),
-        "/readyz" if (pages.is_ready)() => response(StatusCode::OK, TEXT, "ok\n".into()),
-        "/readyz" => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "waiting for the first lists\n".into()),
+        "/readyz" => match (pages.missing)() {
+            None => response(StatusCode::OK, TEXT, "ok\n".into()),
+            Some(missing) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{missing}\n")),
+        },
         _ => response(StatusCode::NOT_FOUND, TEXT, "there are /metrics, /healthz and /readyz\n".into()),
     }
 }
@@ -116,13 +118,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readiness_tells_whether_the_first_lists_are_in() {
-        let pages = |ready: bool| Pages { metrics: Metrics::default(), is_ready: Box::new(move || ready) };
-        let status = |ready, path: &str| page(&pages(ready), &Method::GET, path).status();
-        assert_eq!(status(false, "/readyz"), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(status(true, "/readyz"), StatusCode::OK);
-        assert_eq!(status(false, "/healthz"), StatusCode::OK);
-        assert_eq!(status(true, "/"), StatusCode::NOT_FOUND);
-        assert_eq!(page(&pages(true), &Method::POST, "/metrics").status(), StatusCode::METHOD_NOT_ALLOWED);
+    fn readiness_tells_whether_something_is_missing() {
+        let pages = |missing| Pages { metrics: Metrics::default(), missing: Box::new(move || missing) };
+        let status = |missing, path: &str| page(&pages(missing), &Method::GET, path).status();
+        assert_eq!(status(Some("the first lists"), "/readyz"), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(status(None, "/readyz"), StatusCode::OK);
+        assert_eq!(status(Some("the first lists"), "/healthz"), StatusCode::OK);
+        assert_eq!(status(None, "/"), StatusCode::NOT_FOUND);
+        assert_eq!(page(&pages(None), &Method::POST, "/metrics").status(), StatusCode::METHOD_NOT_ALLOWED);
     }
 }

@@ -162,15 +162,17 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", args.metrics_addr))?;
     info!(address = %listener.local_addr()?, "serving /metrics, /healthz and /readyz");
-    let (releases, git) = (shell.clone(), syncs.clone());
+    let (releases, git, wire) = (shell.clone(), syncs.clone(), syncs.clients.clone());
     let standing = election.as_ref().map(Election::standing);
-    let is_ready = Box::new(move || match standing.as_ref().map(|standing| *standing.borrow()) {
-        Some(Standing::Unknown) => false,
+    let missing = Box::new(move || match standing.as_ref().map(|standing| *standing.borrow()) {
+        _ if wire.is_server_silent() => Some("the API server does not answer"),
+        Some(Standing::Unknown) => Some("waiting for the lease"),
         // It is all it can be; a rollout of a newer version must not wait for more.
-        Some(Standing::StandBy) => true,
-        Some(Standing::Leader) | None => releases.is_ready() && git.listed.load(Ordering::Relaxed),
+        Some(Standing::StandBy) => None,
+        Some(Standing::Leader) | None if releases.is_ready() && git.listed.load(Ordering::Relaxed) => None,
+        Some(Standing::Leader) | None => Some("waiting for the first lists"),
     });
-    let pages = tokio::spawn(telemetry::serve(listener, Pages { metrics, is_ready }));
+    let pages = tokio::spawn(telemetry::serve(listener, Pages { metrics, missing }));
 
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

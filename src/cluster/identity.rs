@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -128,6 +129,7 @@ pub struct Clients {
     turns: Arc<Semaphore>,
     mandate: Mandate,
     metrics: Metrics,
+    silent: Arc<AtomicBool>,
     namespace: String,
     controller: ControllerClient,
     tenants: Arc<Mutex<HashMap<Account, TenantClient>>>,
@@ -149,15 +151,23 @@ impl Clients {
         let namespace = config.default_namespace.clone();
         let wire = kube::Client::try_from(config).map_err(IdentityError::Config)?;
         let turns = Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX));
+        let silent = Arc::<AtomicBool>::default();
         let gate = Gate {
             wire: wire.clone(),
             headers: Arc::default(),
             turns: turns.clone(),
             mandate: mandate.clone(),
             metrics: metrics.clone(),
+            silent: silent.clone(),
         };
         let controller = ControllerClient(kube::Client::new(gate, &namespace));
-        Ok(Clients { wire, turns, mandate, metrics, namespace, controller, tenants: Arc::default() })
+        Ok(Clients { wire, turns, mandate, metrics, silent, namespace, controller, tenants: Arc::default() })
+    }
+
+    /// Whether the API server left the last request without any answer. Broken watches are tried again all the time, so
+    /// that this is soon known also where nothing is going on.
+    pub fn is_server_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
     }
 
     pub fn controller(&self) -> &ControllerClient {
@@ -172,6 +182,7 @@ impl Clients {
             turns: Arc::new(Semaphore::new(1)),
             mandate: Mandate::default(),
             metrics: self.metrics.clone(),
+            silent: self.silent.clone(),
         };
         kube::Client::new(gate, &self.namespace)
     }
@@ -191,6 +202,7 @@ impl Clients {
                     turns: self.turns.clone(),
                     mandate: self.mandate.clone(),
                     metrics: self.metrics.clone(),
+                    silent: self.silent.clone(),
                 },
                 &self.namespace,
             ),
@@ -209,6 +221,8 @@ struct Gate {
     turns: Arc<Semaphore>,
     mandate: Mandate,
     metrics: Metrics,
+    /// Whether the last request got no answer.
+    silent: Arc<AtomicBool>,
 }
 
 impl Service<Request<Body>> for Gate {
@@ -233,7 +247,7 @@ impl Gate {
     /// A watch: counted, not limited.
     async fn stream(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let answer = self.wire.send(request).await;
-        self.metrics.api_request("watch", code(&answer));
+        self.note("watch", code(&answer));
         Ok(answer?)
     }
 
@@ -257,11 +271,11 @@ impl Gate {
             let answer = match answer {
                 Ok(answer) => answer,
                 Err(elapsed) => {
-                    self.metrics.api_request(verb, 0);
+                    self.note(verb, 0);
                     return Err(Box::new(elapsed));
                 }
             };
-            self.metrics.api_request(verb, code(&answer));
+            self.note(verb, code(&answer));
             let delay = match &answer {
                 Ok(answer) => retry_delay(answer, attempt, repeatable),
                 // Perhaps the server did as asked.
@@ -273,6 +287,12 @@ impl Gate {
             }
         }
         unreachable!("the loop returns at the last attempt")
+    }
+
+    /// Counts an answer by its status; 0 where there was none.
+    fn note(&self, verb: &'static str, code: u16) {
+        self.metrics.api_request(verb, code);
+        self.silent.store(code == 0, Ordering::Relaxed);
     }
 
     async fn once(&self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {

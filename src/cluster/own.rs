@@ -130,6 +130,20 @@ impl<K: kube::Resource> kube::Resource for Guarded<K> {
     }
 }
 
+/// An object as the cluster has it now, whatever the watch told.
+pub async fn get<K>(client: &ControllerClient, namespace: &str, name: &str) -> Result<K, Error>
+where
+    K: kube::Resource<DynamicType = ()> + DeserializeOwned,
+{
+    let describe = || format!("{} {namespace}/{name}", K::kind(&()));
+    let path = format!("{}/{name}", K::url_path(&(), Some(namespace)));
+    let (_, answer) = wire::send(&client.client(), Method::GET, &path, None, Want::Object)
+        .await
+        .map_err(|source| Error::of("read", describe(), "", source))?;
+    serde_json::from_slice(&answer)
+        .map_err(|problem| Error::new("read", describe(), Answer::Invalid { message: problem.to_string() }))
+}
+
 /// Merges a patch into an object; the answer is the object as it is then.
 ///
 /// `A` is what the answer is read as: the kind itself, or [`serde::de::IgnoredAny`] for one that cannot be read.

@@ -81,7 +81,8 @@ impl Failure {
         const MISSING_MAX: SignedDuration = SignedDuration::from_secs(15);
         let refused = |longest| Some(Backoff { first: REFUSED, longest });
         match (self.class, self.reason.as_ref()) {
-            (FailureClass::Transient, _) => Some(Backoff::TRANSIENT),
+            (FailureClass::Transient, "ApiUnavailable" | "EtcdFull" | "WriteConflict") => Some(Backoff::CLUSTER),
+            (FailureClass::Transient, _) => Some(Backoff::SOURCE),
             (FailureClass::Refused, "NamespaceMissing" | "KindMissing") => refused(interval.min(MISSING_MAX)),
             (FailureClass::Refused, _) => refused(interval),
             (FailureClass::Input | FailureClass::Unhealthy, _) => None,
@@ -97,8 +98,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// For what passes by itself.
-    pub const TRANSIENT: Backoff =
+    /// For the API server and what stands behind it. A cluster that is back shall not be waited for: with jitter and the
+    /// work, all is right within a minute.
+    pub const CLUSTER: Backoff =
+        Backoff { first: SignedDuration::from_millis(500), longest: SignedDuration::from_secs(40) };
+    /// For registries and repositories.
+    pub const SOURCE: Backoff =
         Backoff { first: SignedDuration::from_millis(500), longest: SignedDuration::from_mins(5) };
 
     /// The wait after as many failures, this one not counted.

@@ -9,6 +9,9 @@ use crate::text;
 /// The failure of a request to the cluster.
 pub(super) fn of_cluster(error: &ClusterError) -> Failure {
     let (class, reason) = match &error.answer {
+        Answer::Transient { message, .. } if message.contains("database space exceeded") => {
+            (FailureClass::Transient, "EtcdFull")
+        }
         Answer::Transient { .. } => (FailureClass::Transient, "ApiUnavailable"),
         Answer::Stale { .. } | Answer::AlreadyExists { .. } => (FailureClass::Transient, "WriteConflict"),
         Answer::Gone { .. } => (FailureClass::Transient, "ApiUnavailable"),
@@ -25,6 +28,9 @@ pub(super) fn of_cluster(error: &ClusterError) -> Failure {
         Answer::Foreign(_) => (FailureClass::Refused, "ForeignObject"),
     };
     let way_out = match reason {
+        "EtcdFull" => {
+            "; the cluster takes no writes until its etcd has space again: compact and defragment it, then disarm the alarm"
+        }
         "NamespaceMissing" => "; create the Namespace, or set install.createNamespace",
         "ImmutableField" => "; change it back, or set upgrade.force to have the object deleted and created again",
         _ => "",

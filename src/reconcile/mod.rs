@@ -61,6 +61,7 @@ use crate::plan::{self, Action, Claim, Decision, Desired, Failure, FailureClass,
 use crate::release::{Release, ReleaseId};
 use crate::source::Sources;
 
+use error::of_cluster;
 use execute::Execution;
 use memory::{Memory, Resolved};
 use objects::{Objects, Seen};
@@ -123,6 +124,19 @@ pub struct Shell {
     references: wake::References,
     queue: Queue,
     memories: Mutex<HashMap<Key, Memory>>,
+}
+
+/// Why a pass ended before anything was done.
+enum Halt {
+    Failed(Failure),
+    /// The cluster has another spec than the one that was decided upon.
+    Outdated,
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Halt::Failed(failure)
+    }
 }
 
 /// One look at one HelmRelease.
@@ -237,7 +251,7 @@ impl Shell {
     fn back_off(&self, key: &Key) {
         let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
         let memory = memories.entry(key.clone()).or_default();
-        let after = memory.wait(Backoff::TRANSIENT);
+        let after = memory.wait(Backoff::CLUSTER);
         memory.failures = memory.failures.saturating_add(1);
         drop(memories);
         self.queue.wake_in(key, after);
@@ -305,13 +319,19 @@ impl Shell {
 
         let (observation, decision, outcome) = match self.act(&pass, memory, now).await {
             Ok(acted) => acted,
-            Err(failure) if pass.is_moot(self, &failure).await => {
+            Err(Halt::Outdated) => {
+                info!(generation = object.metadata.generation, "decided upon an outdated spec: nothing is done");
+                self.queue.wake_in(key, memory.wait(Backoff::CLUSTER));
+                memory.failures = memory.failures.saturating_add(1);
+                return Ok(());
+            }
+            Err(Halt::Failed(failure)) if pass.is_moot(self, &failure).await => {
                 let blind = Observation::blind();
                 let outcome = Execution::new(self, &pass, memory, &blind, now).let_go().await;
                 let decision = Action::RemoveFinalizer.because(Reason::Gone);
                 return self.record(&pass, memory, &blind, &decision, &outcome, now).await;
             }
-            Err(failure) => return self.record_blind(&pass, memory, &failure, now).await,
+            Err(Halt::Failed(failure)) => return self.record_blind(&pass, memory, &failure, now).await,
         };
         self.record(&pass, memory, &observation, &decision, &outcome, now).await
     }
@@ -322,12 +342,15 @@ impl Shell {
         pass: &Pass<'_>,
         memory: &mut Memory,
         now: Timestamp,
-    ) -> Result<(Observation, Decision, Outcome), Failure> {
+    ) -> Result<(Observation, Decision, Outcome), Halt> {
         let mut observation = observe(self, pass, memory, Freshness::Watched, now).await?;
         let mut decision = plan::decide(&observation.observed, &pass.desired, now);
         if needs_fresh_history(&decision.action, &pass.desired.claim) {
             observation = observe(self, pass, memory, Freshness::Stored, now).await?;
             decision = plan::decide(&observation.observed, &pass.desired, now);
+        }
+        if rests_on_the_spec(&decision.action) && !self.is_newest(pass).await? {
+            return Err(Halt::Outdated);
         }
         // The reason's sentence may hold log lines of an application, which belong into the status only.
         let (action, reason) = (&decision.action, decision.reason.name());
@@ -338,6 +361,23 @@ impl Shell {
         self.add_log(pass, memory, &observation, &mut decision).await;
         let outcome = Execution::new(self, pass, memory, &observation, now).execute(&decision.action).await;
         Ok((observation, decision, outcome))
+    }
+
+    /// Whether the spec that was decided upon is the one that the cluster has now. A watch can lag behind what another
+    /// controller has already deployed, or uninstalled. A newer one is kept for the next pass.
+    async fn is_newest(&self, pass: &Pass<'_>) -> Result<bool, Failure> {
+        let (controller, Key { namespace, name }) = (self.clients.controller(), pass.key);
+        let newest = match own::get::<HelmRelease>(controller, namespace, name).await {
+            Ok(newest) => newest,
+            Err(problem) if problem.is_not_found() => return Ok(false),
+            Err(problem) => return Err(of_cluster(&problem)),
+        };
+        let (known, now) = (&pass.object.metadata, &newest.metadata);
+        let is_newest = (&known.uid, known.generation) == (&now.uid, now.generation);
+        if !is_newest {
+            self.note(newest);
+        }
+        Ok(is_newest)
     }
 
     /// What the failed container said last, for the record of the failure.
@@ -481,6 +521,34 @@ impl Pass<'_> {
         failure.class == FailureClass::Refused
             && self.object.metadata.deletion_timestamp.is_some()
             && is_namespace_going(shell.clients.controller(), &self.release.namespace).await
+    }
+}
+
+/// Whether an action does what the spec asks, rather than bring to its end what a record tells: then an old spec would undo
+/// a newer one.
+fn rests_on_the_spec(action: &Action) -> bool {
+    match action {
+        Action::Install { .. }
+        | Action::Upgrade { .. }
+        | Action::Rollback { .. }
+        // A revision is also given up because the spec asks for another one.
+        | Action::MarkFailed { .. }
+        | Action::Uninstall { .. } => true,
+        Action::Nothing
+        | Action::Wait { .. }
+        | Action::Claim { .. }
+        | Action::ContinueApply { .. }
+        | Action::RunHook { .. }
+        | Action::EndHook { .. }
+        | Action::LeaveHooks { .. }
+        | Action::MarkDeployed { .. }
+        | Action::Supersede { .. }
+        | Action::Relabel { .. }
+        | Action::CleanUp { .. }
+        | Action::Adopt { .. }
+        | Action::Stamp { .. }
+        | Action::PruneHistory { .. }
+        | Action::RemoveFinalizer => false,
     }
 }
 

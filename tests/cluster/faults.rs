@@ -14,9 +14,11 @@
 //! | F7 | 429 | `storm_of_refusals_for_load_delays_an_upgrade_and_fails_nothing` |
 //! | F8 | resets and 5xx, 30 % | `api_server_that_fails_three_of_ten_requests_fails_no_release` |
 //! | F9 | the answer is lost after the write | `answers_that_are_lost_after_the_write_make_no_second_revision` |
-//! | F10 | the API server is down and comes back | `api_server_that_goes_away_in_an_upgrade_is_awaited` |
+//! | F10 | the API server is down and comes back | `api_server_that_goes_away_in_an_upgrade_is_awaited`; killed for real, and etcd with it, `own_cluster::api_server_and_etcd_that_are_killed_in_an_upgrade_are_awaited` |
+//! | F11 | etcd is full | `own_cluster::full_etcd_is_told_and_awaited_with_the_old_revision_intact` |
 //! | F12 | writers beside us | `conflicts_with_busy_writers_cost_no_attempt` |
 //! | F13 | a watch that stands still | `history_that_a_dead_watch_hides_is_read_before_it_is_written` |
+//! | F15 | an API server that lags behind another | `own_cluster::spec_that_a_lagging_api_server_still_shows_is_not_rolled_out_again` |
 //! | F16 | a record that is too large | `bad_input::record_that_fits_into_no_secret_is_refused_before_the_first_write` |
 //! | F17 | records spoilt or deleted, two deployed | `bad_input::record_that_somebody_spoilt_is_named_and_can_be_deleted`, `bad_input::newest_record_that_somebody_deleted_is_made_anew`, `lifecycle::history_that_somebody_spoilt_is_put_right_without_a_rollout` |
 //! | F19 | an admission webhook that cannot be called | `webhook_that_is_down_is_awaited_with_the_old_revision_intact` |
@@ -28,8 +30,6 @@
 //! | F27 | rights taken away in an upgrade | `rights_that_go_in_an_upgrade_are_named_and_it_ends_once_they_are_back` |
 //! | F32 | 100 edits; deleted and made again in an upgrade | `last_of_a_hundred_edits_wins`, `release_that_is_deleted_and_made_again_in_an_upgrade_follows_the_new_spec` |
 //! | F33 | an object that cannot be read | `bad_input::object_that_cannot_be_read_stops_only_itself` |
-//!
-//! Not here yet: F11 (etcd is full), F15 (an API server that lags behind another).
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -518,13 +518,13 @@ async fn wait_for_record(house: &House, revision: u32) {
 }
 
 /// Whether a Deployment asks for this image.
-fn runs(deployment: Option<&Value>, tag: &str) -> bool {
+pub(crate) fn runs(deployment: Option<&Value>, tag: &str) -> bool {
     let image = deployment.and_then(|it| it.pointer("/spec/template/spec/containers/0/image")).and_then(Value::as_str);
     image.is_some_and(|image| image.ends_with(&format!(":{tag}")))
 }
 
 /// Whether a Deployment runs this image and nothing else.
-fn rolled_out(deployment: Option<&Value>, tag: &str) -> bool {
+pub(crate) fn rolled_out(deployment: Option<&Value>, tag: &str) -> bool {
     let Some(deployment) = deployment else { return false };
     let status = &deployment["status"];
     runs(Some(deployment), tag)

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use flate2::write::GzEncoder;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::ApiResource;
 use kube::runtime::wait::{await_condition, conditions};
 use pintle::api::{self, HelmRelease};
@@ -35,6 +37,8 @@ pub(crate) struct House {
     pub(crate) client: kube::Client,
     pub(crate) namespace: String,
     registry: String,
+    /// Of the control plane, where it is not the usual one.
+    pub(crate) kubeconfig: Option<PathBuf>,
 }
 
 /// A controller in this process. Dropped, it is cut off as by a crash.
@@ -77,10 +81,9 @@ pub(crate) async fn with_temp_ns<F: Future<Output = ()>>(test: impl FnOnce(Arc<H
     let client = kube::Client::try_default().await.expect("a cluster: hack/cluster up, eval \"$(hack/cluster env)\"");
     let registry = env("PINTLE_REGISTRY");
     PREPARED.get_or_init(|| prepare(&client, &registry)).await;
+    let namespace = create_namespace(&client).await;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let wanted = serde_json::from_value(json!({"metadata": {"generateName": "pintle-"}})).unwrap();
-    let namespace = namespaces.create(&PostParams::default(), &wanted).await.unwrap().metadata.name.unwrap();
-    let house = Arc::new(House { client, namespace: namespace.clone(), registry });
+    let house = Arc::new(House { client, namespace: namespace.clone(), registry, kubeconfig: None });
     test(house.clone()).await;
     // A HelmRelease whose controller is gone would keep the namespace for ever.
     for release in house.releases().list(&Default::default()).await.unwrap() {
@@ -91,20 +94,36 @@ pub(crate) async fn with_temp_ns<F: Future<Output = ()>>(test: impl FnOnce(Arc<H
     let _ = namespaces.delete(&namespace, &DeleteParams::background()).await;
 }
 
+/// A way to the cluster of a kubeconfig.
+pub(crate) async fn config_of(kubeconfig: &Path) -> kube::Config {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
+    kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
+}
+
+async fn create_namespace(client: &kube::Client) -> String {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let wanted = serde_json::from_value(json!({"metadata": {"generateName": "pintle-"}})).unwrap();
+    namespaces.create(&PostParams::default(), &wanted).await.unwrap().metadata.name.unwrap()
+}
+
 async fn prepare(client: &kube::Client, registry: &str) {
-    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for crd in api::crds() {
-        let name = crd.metadata.name.clone().unwrap();
-        crds.patch(&name, &PatchParams::apply("pintle-tests").force(), &Patch::Apply(&crd)).await.unwrap();
-        let established = await_condition(crds.clone(), &name, conditions::is_crd_established());
-        tokio::time::timeout(PATIENCE, established).await.expect("the CRD is established").unwrap();
-    }
+    define_kinds(client).await;
     for version in ["1.0.0", "1.1.0"] {
         let folder = Folder::new();
         let file = folder.path.join(format!("web-{version}.tgz"));
         std::fs::write(&file, chart(version)).unwrap();
         let url = format!("oci://{registry}/tests");
         run(Command::new(env("HELM")).arg("push").arg(&file).args([&url, "--plain-http"]));
+    }
+}
+
+async fn define_kinds(client: &kube::Client) {
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for crd in api::crds() {
+        let name = crd.metadata.name.clone().unwrap();
+        crds.patch(&name, &PatchParams::apply("pintle-tests").force(), &Patch::Apply(&crd)).await.unwrap();
+        let established = await_condition(crds.clone(), &name, conditions::is_crd_established());
+        tokio::time::timeout(PATIENCE, established).await.expect("the CRD is established").unwrap();
     }
 }
 
@@ -196,6 +215,15 @@ stringData:
 "#;
 
 impl House {
+    /// A namespace on another control plane. Nothing is deleted afterwards: the control plane goes.
+    pub(crate) async fn elsewhere(kubeconfig: PathBuf) -> Arc<House> {
+        with_temp_ns(|_| async {}).await; // the charts are in the usual registry
+        let client = kube::Client::try_from(config_of(&kubeconfig).await).unwrap();
+        define_kinds(&client).await;
+        let namespace = create_namespace(&client).await;
+        Arc::new(House { client, namespace, registry: env("PINTLE_REGISTRY"), kubeconfig: Some(kubeconfig) })
+    }
+
     /// A controller for this namespace alone.
     pub(crate) async fn start_controller(&self) -> Controller {
         self.start_named("test").await
@@ -348,7 +376,12 @@ impl House {
 
     /// What the real helm prints; it must succeed.
     pub(crate) fn helm(&self, arguments: &[&str]) -> String {
-        run(Command::new(env("HELM")).args(arguments).args(["--namespace", &self.namespace]))
+        let mut helm = Command::new(env("HELM"));
+        helm.args(arguments).args(["--namespace", &self.namespace]);
+        if let Some(kubeconfig) = &self.kubeconfig {
+            helm.arg("--kubeconfig").arg(kubeconfig);
+        }
+        run(&mut helm)
     }
 
     /// `revision status` of each revision that helm sees, oldest first.

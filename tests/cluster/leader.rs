@@ -1,7 +1,6 @@
 //! Several controllers, each a process of its own: who works, who stands by, and what happens when the one that works
 //! stops, dies or stands still.
 
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -15,12 +14,10 @@ use kube::runtime::wait::await_condition;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::{Value, json};
 
-use crate::env::Folder;
 use crate::house::{House, is, newest, with_temp_ns};
+use crate::process::{Process, SOON, signal, until};
 use crate::proxy::{Fate, Proxy};
 
-/// Long enough for a loaded machine, and shorter than the lease of [`USUAL`].
-const SOON: Duration = Duration::from_secs(30);
 /// Flux's terms, as installed: what happens soon under them does not happen because a lease ran out.
 const USUAL: &[&str] = &["--leader-elect"];
 const SHORT: &[&str] = &[
@@ -29,120 +26,6 @@ const SHORT: &[&str] = &[
     "--leader-elect-renew-deadline=5s",
     "--leader-elect-retry-period=1s",
 ];
-
-/// A controller in a process of its own, which ends with its owner.
-struct Process {
-    child: Child,
-    folder: Folder,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Process {
-    /// In the Pod of this name, so to speak.
-    fn start(house: &House, pod: &str, election: &[&str]) -> Process {
-        Process::start_with(house, pod, election, |_| {})
-    }
-
-    /// One that reaches the cluster through the proxy.
-    fn start_through(proxy: &Proxy, house: &House, pod: &str, election: &[&str]) -> Process {
-        let folder = Folder::new();
-        let file = folder.path.join("kubeconfig");
-        let kubeconfig = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "it",
-            "clusters": [{"name": "it", "cluster": {"server": proxy.config.cluster_url.to_string()}}],
-            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-            "users": [{"name": "it", "user": {}}],
-        });
-        std::fs::write(&file, kubeconfig.to_string()).unwrap();
-        Process::start_with(house, pod, election, |command| {
-            command.arg("--kubeconfig").arg(&file);
-        })
-        .keeping(folder)
-    }
-
-    fn start_with(house: &House, pod: &str, election: &[&str], more: impl FnOnce(&mut Command)) -> Process {
-        let folder = Folder::new();
-        let log = std::fs::File::create(folder.path.join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pintle"));
-        command
-            .args(["controller", "--watch-namespaces", &house.namespace, "--metrics-addr", "127.0.0.1:0"])
-            .args(["--allow-loopback-sources", "--leader-elect-resource-namespace", &house.namespace])
-            .args(election)
-            .env("POD_NAME", pod)
-            .stdout(Stdio::null())
-            .stderr(log);
-        more(&mut command);
-        Process { child: command.spawn().unwrap(), folder }
-    }
-
-    /// The kubeconfig has been read by now, or will be: its folder stays as long as the process.
-    fn keeping(mut self, folder: Folder) -> Process {
-        std::fs::rename(self.folder.path.join("log"), folder.path.join("log")).unwrap();
-        self.folder = folder;
-        self
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path.join("log")).unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        signal(self.child.id(), name);
-    }
-
-    async fn end(&mut self) -> ExitStatus {
-        until("the process to end", || self.child.try_wait().unwrap()).await
-    }
-
-    /// A page of the process, once it serves any: the status and the text.
-    async fn page(&self, path: &str) -> (u16, String) {
-        let address = until("the process to serve its pages", || {
-            let log = self.log();
-            let rest = log.split_once("address=127.0.0.1:")?.1;
-            rest.split_whitespace().next().map(|port| format!("127.0.0.1:{port}"))
-        })
-        .await;
-        let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
-    }
-
-    async fn wait_readyz(&self) {
-        let deadline = Instant::now() + SOON;
-        while self.page("/readyz").await.0 != 200 {
-            assert!(Instant::now() < deadline, "never ready: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    async fn metric(&self, name: &str) -> String {
-        let page = self.page("/metrics").await.1;
-        let line = page.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
-        line.unwrap_or_else(|| panic!("no {name} in {page}")).to_owned()
-    }
-}
-
-fn signal(process: u32, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap();
-    assert!(sent.success());
-}
-
-/// For what no watch tells: a process, a file.
-async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + SOON;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited too long for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 /// Waits until this Pod holds the lease.
 async fn wait_leader(house: &House, pod: &str) -> LeaseSpec {

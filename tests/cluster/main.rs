@@ -14,6 +14,8 @@ mod house;
 mod leader;
 mod lifecycle;
 mod moves;
+mod own_cluster;
+mod process;
 #[allow(dead_code, reason = "tests/faults uses the rest")]
 mod proxy;
 mod releases;

@@ -24,6 +24,8 @@ use tokio::task::JoinSet;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fate {
     Pass,
+    /// The other API server answers.
+    Elsewhere,
     /// This status instead of the server's answer, with `Retry-After: 1`.
     Refuse(StatusCode),
     /// The server does as asked, but its answer is lost with the connection.
@@ -58,15 +60,20 @@ impl Drop for Proxy {
 
 impl Proxy {
     pub(crate) async fn start() -> Proxy {
+        let upstream = kube::Client::try_default().await.unwrap();
+        Proxy::start_between(upstream.clone(), upstream).await
+    }
+
+    /// A road to two API servers of one cluster, as a balancer gives.
+    pub(crate) async fn start_between(upstream: kube::Client, other: kube::Client) -> Proxy {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = format!("http://{address}");
-        let upstream = kube::Client::try_default().await.unwrap();
         let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_| Fate::Pass)));
         let witness: Arc<Mutex<Witness>> = Arc::new(Mutex::new(Box::new(|_, _| ())));
         let held = watch::Sender::new(None);
         let kept = Arc::default();
-        let road = Road { upstream, rule: rule.clone(), witness: witness.clone(), held: held.subscribe(), kept };
+        let road = Road { upstream, other, rule: rule.clone(), witness: witness.clone(), held: held.subscribe(), kept };
         let task = tokio::spawn(serve(listener, road.clone()));
         Proxy { config: kube::Config::new(url.parse().unwrap()), address, road, rule, witness, held, task }
     }
@@ -103,6 +110,7 @@ impl Proxy {
 #[derive(Clone)]
 struct Road {
     upstream: kube::Client,
+    other: kube::Client,
     rule: Arc<Mutex<Rule>>,
     witness: Arc<Mutex<Witness>>,
     held: watch::Receiver<Option<&'static str>>,
@@ -127,7 +135,7 @@ impl Road {
         let (mut parts, body) = request.into_parts();
         let fate = (self.rule.lock().unwrap())(&parts);
         match fate {
-            Fate::Pass | Fate::LoseAnswer | Fate::KeepBack => {}
+            Fate::Pass | Fate::Elsewhere | Fate::LoseAnswer | Fate::KeepBack => {}
             Fate::Break => return Err(io::Error::other("the request is lost")),
             Fate::Refuse(status) => {
                 let answer = Response::builder().status(status).header("retry-after", "1");
@@ -147,7 +155,8 @@ impl Road {
             body = late;
         }
         let asked = parts.clone();
-        let answer = self.upstream.send(Request::from_parts(parts, body.into())).await.map_err(io::Error::other)?;
+        let server = if let Fate::Elsewhere = fate { &self.other } else { &self.upstream };
+        let answer = server.send(Request::from_parts(parts, body.into())).await.map_err(io::Error::other)?;
         (self.witness.lock().unwrap())(&asked, answer.status());
         match fate {
             Fate::LoseAnswer => Err(io::Error::other("the answer is lost")),
