@@ -299,7 +299,7 @@ async fn object_that_cannot_be_read_stops_only_itself() {
         street.house.kubectl("deep", json!({ "values": deep }), "create");
         let kubectl = |arguments: &[&str]| {
             let mut kubectl = Command::new(env("KUBECTL"));
-            run(kubectl.args(arguments).args(["helmrelease/deep", "--namespace", &street.house.namespace]))
+            run(kubectl.args(arguments).args(["helmreleases.pintle.dev/deep", "--namespace", &street.house.namespace]))
         };
         kubectl(&["wait", "--for=condition=Stalled", "--timeout=60s"]);
         let columns = "jsonpath={.status.summary}|{.status.conditions[*].status}";
