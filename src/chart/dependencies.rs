@@ -208,8 +208,15 @@ fn import_values(chart: &mut Chart) -> Result<(), Error> {
         }
         dependency.import_values = imports;
     }
-    let values = coalesce::deep_copy_map(&values);
-    coalesce::merge_tables(&values, &imported, Nulls::Keep);
+    let values = match imported.len() {
+        0 => values,
+        // What is imported shares tables with the values it comes from.
+        _ => {
+            let values = coalesce::deep_copy_map(&values);
+            coalesce::merge_tables(&values, &imported, Nulls::Keep);
+            values
+        }
+    };
     chart.values = Some(Arc::new(freeze_map(&values)));
     Ok(())
 }
