@@ -380,6 +380,7 @@ mod tests {
                 assert_eq!(message.contains("does not hold the lease"), refused, "{message}");
             }
         }
+        assert!(clients.is_server_silent());
         let page = metrics.page();
         assert!(page.contains(r#"verb="get""#) && !page.contains(r#"verb="patch""#), "{page}");
     }

@@ -155,3 +155,27 @@ impl Outcome {
         Outcome { done, failure: Some(failure), ..Outcome::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_tried_again_later_each_time() {
+        let wait = |class, reason, failures| {
+            let failure = Failure { class, reason: Cow::Borrowed(reason), message: String::new() };
+            failure.backoff(SignedDuration::from_hours(1)).map(|backoff| backoff.after(failures).as_millis())
+        };
+        let (transient, refused) = (FailureClass::Transient, FailureClass::Refused);
+        for (class, reason, waits) in [
+            (transient, "ApiUnavailable", [500, 1_000, 4_000, 40_000]),
+            (transient, "SourceUnavailable", [500, 1_000, 4_000, 300_000]),
+            (refused, "Forbidden", [5_000, 10_000, 40_000, 3_600_000]),
+            (refused, "KindMissing", [5_000, 10_000, 15_000, 15_000]),
+        ] {
+            assert_eq!([0, 1, 3, u32::MAX].map(|failures| wait(class, reason, failures)), waits.map(Some), "{reason}");
+        }
+        assert_eq!(wait(FailureClass::Input, "InvalidValues", 0), None);
+        assert_eq!(wait(FailureClass::Unhealthy, "Unhealthy", 0), None);
+    }
+}

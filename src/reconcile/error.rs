@@ -60,3 +60,22 @@ pub(super) fn input(reason: &'static str, error: &(dyn std::error::Error + 'stat
 pub(super) fn failure(class: FailureClass, reason: &'static str, message: impl Into<String>) -> Failure {
     Failure { class, reason: Cow::Borrowed(reason), message: message.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_etcd_is_named_with_the_way_out_and_blames_no_release() {
+        // As kube-apiserver 1.36 answers a write then, with status 500.
+        let message = "etcdserver: mvcc: database space exceeded".to_owned();
+        let answer = Answer::Transient { message, retry_after: None };
+        let failure = of_cluster(&ClusterError { action: "store", object: "Secret apps/web".to_owned(), answer });
+        assert_eq!((failure.class, failure.reason.as_ref()), (FailureClass::Transient, "EtcdFull"));
+        assert_eq!(
+            failure.message,
+            "cannot store Secret apps/web: etcdserver: mvcc: database space exceeded; the cluster takes no writes until \
+             its etcd has space again: compact and defragment it, then disarm the alarm"
+        );
+    }
+}
