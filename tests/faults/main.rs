@@ -193,11 +193,12 @@ impl Arguments {
             }
         }
         if arguments.scenarios.is_empty() {
-            // Without the fence it is not known which objects have to go again.
-            let shows = |scenario: &Scenario| {
-                !arguments.without_fence || matches!(scenario.end, End::RolledBack | End::Removed)
+            // Without the fence it is not known which objects have to go again. Hooks would not run at all without a record.
+            let tells = |scenario: &Scenario| {
+                matches!(scenario.end, End::RolledBack | End::Removed) && scenario.runs.is_empty()
             };
-            arguments.scenarios = all.into_iter().filter(shows).collect();
+            let is_played = |scenario: &Scenario| !arguments.without_fence || tells(scenario);
+            arguments.scenarios = all.into_iter().filter(is_played).collect();
         }
         Ok(arguments)
     }
