@@ -82,6 +82,9 @@ impl Tag {
     }
 }
 
+/// Room for the nodes of a usual manifest; more make more.
+const NODES_AT_FIRST: usize = 64;
+
 /// What `!!` stands for.
 const STANDARD_PREFIX: &str = "tag:yaml.org,2002:";
 
@@ -126,7 +129,7 @@ impl<'t> Parser<'t> {
     pub(super) fn new(input: &'t Input<'_>) -> Self {
         Parser {
             scanner: Scanner::new(input),
-            nodes: Vec::new(),
+            nodes: Vec::with_capacity(NODES_AT_FIRST.min(input.text.len() / 4)),
             anchors: HashMap::new(),
             tag_prefixes: Vec::new(),
             is_started: false,

@@ -17,6 +17,9 @@ const SIMPLE_KEY_CHARACTERS_MAX: usize = 1024;
 /// How many characters go-yaml reads before it decides what token begins: `--- `.
 const LOOKAHEAD: usize = 4;
 
+/// Room for the tokens that wait until it is known whether the first of them is a key; more make more.
+const TOKENS_WAITING: usize = 16;
+
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -147,28 +150,30 @@ fn is_word(byte: u8) -> bool {
 #[derive(Default)]
 struct Fold {
     is_open: bool,
-    first_break: String,
+    /// None where it was escaped.
+    first_break: Option<char>,
     further_breaks: String,
 }
 
 impl Fold {
-    /// Writes what the breaks stand for: one is a space, more are all but the first, and U+2028 and U+2029 stay.
-    fn join(&mut self, out: &mut String) {
-        if self.first_break.starts_with('\n') {
-            if self.further_breaks.is_empty() {
-                out.push(' ');
-            }
+    fn add(&mut self, line_break: char) {
+        if std::mem::replace(&mut self.is_open, true) {
+            self.further_breaks.push(line_break);
         } else {
-            out.push_str(&self.first_break);
+            self.first_break = Some(line_break);
         }
-        out.push_str(&self.further_breaks);
-        self.first_break.clear();
-        self.further_breaks.clear();
-        self.is_open = false;
     }
 
-    fn target(&mut self) -> &mut String {
-        if std::mem::replace(&mut self.is_open, true) { &mut self.further_breaks } else { &mut self.first_break }
+    /// Writes what the breaks stand for: one is a space, more are all but the first, and U+2028 and U+2029 stay.
+    fn join(&mut self, out: &mut String) {
+        match self.first_break.take() {
+            Some('\n') if self.further_breaks.is_empty() => out.push(' '),
+            Some('\n') | None => {}
+            Some(separator) => out.push(separator),
+        }
+        out.push_str(&self.further_breaks);
+        self.further_breaks.clear();
+        self.is_open = false;
     }
 }
 
@@ -180,7 +185,7 @@ impl<'t> Scanner<'t> {
             fault: input.fault.as_ref(),
             position: 0,
             mark: Mark { index: 0, line: 0, column: 0 },
-            tokens: VecDeque::new(),
+            tokens: VecDeque::with_capacity(TOKENS_WAITING),
             taken: 0,
             is_front_certain: false,
             is_started: false,
@@ -359,14 +364,15 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Passes a line break and keeps it: as `\n`, but U+2028 and U+2029 as they are.
-    fn read_break(&mut self, out: &mut String) {
-        match self.break_size() {
-            0 => {}
-            3 => out.push_str(&self.text[self.position..self.position + 3]),
-            _ => out.push('\n'),
-        }
+    /// Passes the line break under the cursor and gives it back: as `\n`, but U+2028 and U+2029 as they are.
+    fn take_break(&mut self) -> Option<char> {
+        let line_break = match self.break_size() {
+            0 => return None,
+            3 => self.text[self.position..].chars().next(),
+            _ => Some('\n'),
+        };
         self.skip_break();
+        line_break
     }
 
     /// Where the line under the cursor ends: its break, or the end of the text.
@@ -835,13 +841,14 @@ impl<'t> Scanner<'t> {
                 break;
             }
             loop {
-                if self.is_blank() {
-                    if fold.is_open && self.mark.column < block_column && self.at(0) == b'\t' {
+                self.skip(self.run(|byte| byte == b' '));
+                if self.at(0) == b'\t' {
+                    if fold.is_open && self.mark.column < block_column {
                         return self.refuse("found a tab character that violates indentation");
                     }
                     self.skip(1);
-                } else if self.break_size() > 0 {
-                    self.read_break(fold.target());
+                } else if let Some(line_break) = self.take_break() {
+                    fold.add(line_break);
                 } else {
                     break;
                 }
@@ -921,16 +928,13 @@ impl<'t> Scanner<'t> {
             }
             let word_end = self.position;
             loop {
-                if self.is_blank() {
-                    self.skip(1);
-                } else if self.break_size() > 0 {
-                    if !fold.is_open {
-                        done.get_or_insert_default().push_str(&self.text[rest..word_end]);
-                    }
-                    self.read_break(fold.target());
-                } else {
-                    break;
+                self.skip_blanks();
+                let was_open = fold.is_open;
+                let Some(line_break) = self.take_break() else { break };
+                if !was_open {
+                    done.get_or_insert_default().push_str(&self.text[rest..word_end]);
                 }
+                fold.add(line_break);
             }
             if fold.is_open {
                 fold.join(done.get_or_insert_default());
@@ -1033,7 +1037,7 @@ impl<'t> Scanner<'t> {
             let end = self.line_end();
             value.push_str(&self.text[self.position..end]);
             self.skip_to(end);
-            self.read_break(&mut line_break);
+            line_break.extend(self.take_break());
             self.read_empty_lines(Some(indent), &mut empty_lines)?;
         }
         if chomping != Chomping::Strip {
@@ -1083,17 +1087,14 @@ impl<'t> Scanner<'t> {
         let mut deepest = 0;
         loop {
             let is_indentation = |column: usize| indent.is_none_or(|indent| column < indent);
-            while is_indentation(self.mark.column) && self.at(0) == b' ' {
-                self.skip(1);
-            }
+            let spaces = self.run(|byte| byte == b' ');
+            self.skip(indent.map_or(spaces, |indent| spaces.min(indent.saturating_sub(self.mark.column))));
             deepest = deepest.max(self.mark.column);
             if is_indentation(self.mark.column) && self.at(0) == b'\t' {
                 return self.refuse("found a tab character where an indentation space is expected");
             }
-            if self.break_size() == 0 {
-                break;
-            }
-            self.read_break(breaks);
+            let Some(line_break) = self.take_break() else { break };
+            breaks.push(line_break);
         }
         Ok(indent.unwrap_or(deepest.max((self.indent + 1) as usize).max(1)))
     }
